@@ -1,0 +1,115 @@
+/* gilfree.h - the public C header: what a kernel is, and what it may ask of the loop that runs it.
+ *
+ * A kernel is a pure function of its arguments, written as a C function over a range of items, and a
+ * row that names it. It knows no Python, holds no lock and never sees the GIL: the loop that runs it
+ * gives disjoint ranges of [0, n) to several threads at once. The call
+ *
+ *     gilfree.parallel_map(kernel, x, y)
+ *
+ * equals the serial loop
+ *
+ *     kernel->range(worker, 0, n, views);     with views[0] the result, views[1] x, views[2] y
+ *
+ * however the range is cut. A range function may therefore write item i of the result for every i of
+ * its range, and nothing else.
+ *
+ * Ownership: a row and everything it points to must outlive the process's last use of it; rows are
+ * normally static const. A worker and the views belong to the loop: a range function must not keep
+ * them after it returns.
+ */
+#ifndef GILFREE_H
+#define GILFREE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Why a loop ended early: code, message, Python exception. The only list of errors.
+ * A kernel reports the ones above the line through gilfree_fail; the others are the loop's own. */
+#define GILFREE_ERRORS(X)                                                                            \
+    X(OVERFLOW, "a value does not fit in 64 bits", "builtins.OverflowError")                         \
+    X(DOMAIN, "an argument is outside what the kernel is defined for", "builtins.ValueError")        \
+    X(MEMORY, "out of memory", "builtins.MemoryError")                                               \
+    /* ----------------------------------------------------------------------------------------- */ \
+    X(TIMEOUT, "the timeout passed", "builtins.TimeoutError")                                        \
+    X(CANCELLED, "the call was cancelled", "concurrent.futures.CancelledError")                      \
+    X(INTERRUPTED, "a signal handler raised", "builtins.KeyboardInterrupt")                          \
+    X(FORKED, "a signal handler forked during the call, and this is the child: only the parent's "   \
+              "copy of the call goes on", "builtins.RuntimeError")                                   \
+    X(EXITING, "the interpreter is exiting", "builtins.RuntimeError")
+
+typedef enum gilfree_error {
+    GILFREE_OK = 0,
+#define GILFREE_ERROR_CODE(code, message, exception) GILFREE_##code,
+    GILFREE_ERRORS(GILFREE_ERROR_CODE)
+#undef GILFREE_ERROR_CODE
+} gilfree_error;
+
+/* One thread at work on one loop. A range function gets a worker that is its own for the length of
+ * the call, and may only hand it to the two functions below. */
+typedef struct gilfree_worker {
+    int (*poll)(struct gilfree_worker *worker, int64_t index);
+    void (*fail)(struct gilfree_worker *worker, int64_t index, gilfree_error error);
+} gilfree_worker;
+
+/* Is item `index` no longer wanted? True after Ctrl-C, a timeout, a cancellation or an error at a
+ * lower index: return at once then, the result is discarded. Call it from inside any item that may
+ * take longer than some tens of microseconds: it is also where a long item lets the loop wake other
+ * workers. Costs about 2 ns. `index` must lie in the range being run. */
+static inline int gilfree_poll(gilfree_worker *worker, int64_t index)
+{
+    return worker->poll(worker, index);
+}
+
+/* Item `index` has no result. Return from the range function after it: what the range holds beyond
+ * `index` is not wanted any more. Of all failing items the lowest is the one the caller sees. */
+static inline void gilfree_fail(gilfree_worker *worker, int64_t index, gilfree_error error)
+{
+    worker->fail(worker, index, error);
+}
+
+/* Items in memory: item i is at data + i * stride. A stride of 0 repeats one item. The items are
+ * aligned for their type. The result of a map may be the very same view as an argument (in place),
+ * and overlaps no argument otherwise. */
+typedef struct gilfree_view {
+    char *data;
+    ptrdiff_t stride; /* in bytes */
+} gilfree_view;
+
+#define GILFREE_ITEM(type, view, i) (*(type *)((view).data + (i) * (view).stride))
+
+/* Runs items [begin, end): views[0] is the result, views[1], views[2], ... the arguments. */
+typedef void gilfree_range(gilfree_worker *worker, int64_t begin, int64_t end, const gilfree_view *views);
+
+/* What is known of the time one item takes. It decides when other workers are woken, never the result. */
+typedef enum gilfree_item_cost {
+    GILFREE_UNKNOWN = 0, /* may be long, and does not poll: workers are woken at once */
+    GILFREE_POLLS,       /* may be long, and polls */
+    GILFREE_BRIEF,       /* a few microseconds at most, differing from item to item */
+    GILFREE_FLAT         /* short, and the same for every item */
+} gilfree_item_cost;
+
+#define GILFREE_ARGUMENTS_MAX 8
+
+/* One kernel.
+ * signature: result type, then type and name of each argument, as in "float64(float64 x, float64 y)";
+ *   the types are int64, float64 and bool (one byte, 0 or 1).
+ * low, high: for int64 arguments, the least and the greatest value the kernel is defined for. The
+ *   binding checks them before any work starts; the range function must still be safe outside them,
+ *   since another thread may write to a buffer while it is read. */
+typedef struct gilfree_row {
+    const char *name;
+    const char *signature;
+    gilfree_range *range;
+    gilfree_item_cost item_cost;
+    int64_t low, high;
+    const char *doc; /* one line */
+} gilfree_row;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
