@@ -1,0 +1,253 @@
+/* module - gilfree._core: what Python sees of the core. */
+#include "cpus.h"
+#include "errors.h"
+#include "kernel.h"
+#include "kernels.h"
+#include "memory.h"
+#include "pool.h"
+
+static int check_count(const char *name, Py_ssize_t given, Py_ssize_t wanted)
+{
+    if (given != wanted)
+        PyErr_Format(PyExc_TypeError, "_core.%s takes %zd arguments, %zd given", name, wanted, given);
+    return given == wanted ? 0 : -1;
+}
+
+/* ---- functions ----------------------------------------------------------------------------------- */
+
+static PyObject *module_map(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct state *state = state_of_module(module);
+    PyObject *each[GILFREE_ARGUMENTS_MAX];
+    struct options options;
+    if (check_count("map", count, 8) < 0)
+        return NULL;
+    PyObject *kernel = args[0], *iterables = args[1];
+    if (Py_TYPE(kernel) != state->kernel_type || !PyTuple_Check(iterables)) {
+        PyErr_SetString(PyExc_TypeError, "_core.map takes a kernel and a tuple of iterables first");
+        return NULL;
+    }
+    int strict = PyObject_IsTrue(args[4]);
+    if (strict < 0 || options_parse(&options, state, args[2], args[3], args[5], args[6]) < 0)
+        return NULL;
+    Py_ssize_t given = PyTuple_Size(iterables);
+    for (Py_ssize_t i = 0; i < given && i < GILFREE_ARGUMENTS_MAX; i++)
+        each[i] = PyTuple_GetItem(iterables, i);
+    return kernel_map(kernel, each, given, strict, args[7], &options);
+}
+
+static PyObject *module_check_options(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    struct options options;
+    if (check_count("check_options", count, 4) < 0 ||
+        options_parse(&options, state_of_module(module), args[0], args[1], args[2], args[3]) < 0)
+        return NULL;
+    return PyLong_FromLong(options.workers);
+}
+
+static PyObject *module_cpus(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    struct cpus cpus = cpus_here();
+    return Py_BuildValue("{s:i,s:i,s:i,s:d}", "count", cpus.count, "online", cpus.online, "affinity", cpus.affinity,
+                         "quota", cpus.quota);
+}
+
+static PyObject *module_set_workers(PyObject *module, PyObject *workers)
+{
+    struct options options;
+    if (workers != Py_None && options_parse(&options, state_of_module(module), workers, NULL, NULL, NULL) < 0)
+        return NULL;
+    int before;
+    Py_BEGIN_ALLOW_THREADS
+    before = pool_resize(workers == Py_None ? 0 : options.workers);
+    Py_END_ALLOW_THREADS
+    if (before == 0)
+        Py_RETURN_NONE;
+    return PyLong_FromLong(before);
+}
+
+static PyObject *module_pool(PyObject *module, PyObject *unused)
+{
+    struct options options;
+    (void)unused;
+    if (options_parse(&options, state_of_module(module), NULL, NULL, NULL, NULL) < 0)
+        return NULL;
+    struct pool_facts facts = pool_facts();
+    return Py_BuildValue("{s:i,s:i,s:i,s:i,s:L}", "workers", options.workers, "helpers", facts.helpers, "busy",
+                         facts.busy, "create_error", facts.create_error, "wake_ns", (long long)pool_wake_cost());
+}
+
+/* Called by atexit: what daemon threads still run ends now, and never comes back for the GIL. */
+static PyObject *module_stop(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    loop_stop_all(state_of_module(module));
+    Py_RETURN_NONE;
+}
+
+#ifdef GILFREE_STRESS
+static PyObject *module_fail_allocations_after(PyObject *module, PyObject *count)
+{
+    (void)module;
+    long after = PyLong_AsLong(count);
+    if (after == -1 && PyErr_Occurred())
+        return NULL;
+    memory_fail_after(after);
+    Py_RETURN_NONE;
+}
+#endif
+
+static PyMethodDef module_methods[] = {
+    {"map", (PyCFunction)(void (*)(void))module_map, METH_FASTCALL,
+     PyDoc_STR("map($module, kernel, iterables, workers, chunksize, strict, timeout, cancel, out, /)\n--\n\n"
+               "parallel_map of a kernel.")},
+    {"check_options", (PyCFunction)(void (*)(void))module_check_options, METH_FASTCALL,
+     PyDoc_STR("check_options($module, workers, chunksize, timeout, cancel, /)\n--\n\n"
+               "Raise if an option of parallel_map is not acceptable; return the number of workers it means.")},
+    {"cpus", module_cpus, METH_NOARGS,
+     PyDoc_STR("cpus($module, /)\n--\n\nThe CPUs this process may use, and what limits them; quota 0 is none.")},
+    {"set_workers", module_set_workers, METH_O,
+     PyDoc_STR("set_workers($module, workers, /)\n--\n\nSet the pool's size; return what was set before, or None.")},
+    {"pool", module_pool, METH_NOARGS, PyDoc_STR("pool($module, /)\n--\n\nThe state of the pool.")},
+    {"stop", module_stop, METH_NOARGS,
+     PyDoc_STR("stop($module, /)\n--\n\nStop every running call of this interpreter.")},
+#ifdef GILFREE_STRESS
+    {"fail_allocations_after", module_fail_allocations_after, METH_O,
+     PyDoc_STR("fail_allocations_after($module, count, /)\n--\n\n"
+               "Let so many allocations succeed and fail the next; negative: fail none.")},
+#endif
+    {0},
+};
+
+/* ---- the module ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    const gilfree_row *rows;
+} families[] = {
+#define FAMILY_ENTRY(family) {#family, family##_rows},
+    GILFREE_FAMILIES(FAMILY_ENTRY)
+#undef FAMILY_ENTRY
+};
+
+/* A tuple of the kernels of all families, in the order of the tables. */
+static int add_kernels(PyObject *module)
+{
+    PyObject *list = PyList_New(0), *kernels = NULL;
+    if (!list)
+        return -1;
+    for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+        for (const gilfree_row *row = families[f].rows; row->name; row++) {
+            PyObject *kernel = kernel_new(state_of_module(module), row, families[f].name);
+            int failed = kernel ? PyList_Append(list, kernel) : -1;
+            Py_XDECREF(kernel);
+            if (failed)
+                goto done;
+        }
+    }
+    kernels = PyList_AsTuple(list);
+done:
+    Py_DECREF(list);
+    int failed = kernels ? PyModule_AddObjectRef(module, "kernels", kernels) : -1;
+    Py_XDECREF(kernels);
+    return failed;
+}
+
+static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return type && PyModule_AddType(module, type) == 0 ? type : NULL;
+}
+
+static int stop_at_exit(PyObject *module)
+{
+    PyObject *atexit = PyImport_ImportModule("atexit");
+    PyObject *stop = atexit ? PyObject_GetAttrString(module, "stop") : NULL;
+    PyObject *registered = stop ? PyObject_CallMethod(atexit, "register", "O", stop) : NULL;
+    int failed = registered ? 0 : -1;
+    Py_XDECREF(atexit);
+    Py_XDECREF(stop);
+    Py_XDECREF(registered);
+    return failed;
+}
+
+static int module_exec(PyObject *module)
+{
+    struct state *state = state_of_module(module);
+    state->is_main_interpreter = PyInterpreterState_GetID(PyInterpreterState_Get()) == 0;
+    state->kernel_type = add_type(module, &kernel_spec);
+    state->cancel_type = state->kernel_type ? add_type(module, &cancel_spec) : NULL;
+    if (!state->cancel_type || add_kernels(module) < 0 || stop_at_exit(module) < 0)
+        return -1;
+#ifdef GILFREE_STRESS
+    return PyModule_AddIntConstant(module, "stress", 1);
+#else
+    return PyModule_AddIntConstant(module, "stress", 0);
+#endif
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct state *state = state_of_module(module);
+    Py_VISIT(state->kernel_type);
+    Py_VISIT(state->cancel_type);
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    struct state *state = state_of_module(module);
+    Py_CLEAR(state->kernel_type);
+    Py_CLEAR(state->cancel_type);
+    return 0;
+}
+
+static void module_free(void *module)
+{
+    module_clear(module);
+}
+
+/* Names of later versions than the limited API this is written to. An interpreter refuses a slot it does
+ * not know, so each gets its own list. */
+#define SLOT_MULTIPLE_INTERPRETERS 3          /* 3.12: Py_mod_multiple_interpreters */
+#define PER_INTERPRETER_GIL ((void *)2)       /* Py_MOD_PER_INTERPRETER_GIL_SUPPORTED */
+#define SLOT_GIL 4                            /* 3.13: Py_mod_gil */
+#define GIL_NOT_USED ((void *)1)              /* Py_MOD_GIL_NOT_USED */
+
+static PyModuleDef_Slot slots_3_11[] = {
+    {Py_mod_exec, (void *)module_exec},
+    {0, NULL},
+};
+
+static PyModuleDef_Slot slots_3_12[] = {
+    {Py_mod_exec, (void *)module_exec},
+    {SLOT_MULTIPLE_INTERPRETERS, PER_INTERPRETER_GIL},
+    {0, NULL},
+};
+
+static PyModuleDef_Slot slots_3_13[] = {
+    {Py_mod_exec, (void *)module_exec},
+    {SLOT_MULTIPLE_INTERPRETERS, PER_INTERPRETER_GIL},
+    {SLOT_GIL, GIL_NOT_USED},
+    {0, NULL},
+};
+
+#define MODULE_DEFINITION(slots)                                                                              \
+    {                                                                                                         \
+        PyModuleDef_HEAD_INIT, .m_name = "gilfree._core",                                                     \
+        .m_doc = PyDoc_STR("The C core of gilfree: kernels, the loop that runs them, and its workers."),      \
+        .m_size = sizeof(struct state), .m_methods = module_methods, .m_slots = slots,                        \
+        .m_traverse = module_traverse, .m_clear = module_clear, .m_free = module_free,                        \
+    }
+
+static PyModuleDef module_3_11 = MODULE_DEFINITION(slots_3_11);
+static PyModuleDef module_3_12 = MODULE_DEFINITION(slots_3_12);
+static PyModuleDef module_3_13 = MODULE_DEFINITION(slots_3_13);
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    if (Py_Version >= 0x030D0000)
+        return PyModuleDef_Init(&module_3_13);
+    return PyModuleDef_Init(Py_Version >= 0x030C0000 ? &module_3_12 : &module_3_11);
+}

@@ -1,0 +1,54 @@
+"""What this process has to work with, and how that was found."""
+
+import os
+import sys
+from typing import Any
+
+from gilfree import _core
+
+
+def cpu_count() -> int:
+    """The CPUs this process may use: the least of those online, its affinity, and its cgroup's quota.
+
+    The quota is that of cgroup v2, the tightest of the process's own group and its ancestors, rounded up.
+    ``info()["cpus"]`` says how each was found.
+    """
+    return int(_core.cpus()["count"])
+
+
+def get_include() -> str:
+    """The folder that holds gilfree.h, for the compiler's -I."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
+
+
+def info() -> dict[str, Any]:
+    """Versions, the state of the GIL, the CPUs and why so many, the pool, the kernels."""
+    from gilfree import __version__
+
+    return {
+        "gilfree": __version__,
+        "python": sys.version.split()[0],
+        "platform": f"{sys.implementation.name} on {sys.platform}",
+        "core": _core.__file__,
+        "gil": _gil(),
+        "cpus": _cpus(),
+        "pool": _core.pool(),
+        "kernels": {kernel.__name__: kernel.signature for kernel in _core.kernels},
+    }
+
+
+def _gil() -> dict[str, bool]:
+    is_enabled = getattr(sys, "_is_gil_enabled", None)
+    return {
+        "free_threaded_build": "free-threading" in sys.version,
+        "enabled": True if is_enabled is None else bool(is_enabled()),
+    }
+
+
+def _cpus() -> dict[str, Any]:
+    cpus = _core.cpus()
+    quota = f"a cgroup quota of {cpus['quota']:g}" if cpus["quota"] else "no cgroup quota"
+    why = f"{cpus['online']} online, {cpus['affinity']} in the affinity mask, {quota}"
+    if os.environ.get("GILFREE_WORKERS"):
+        why += f"; GILFREE_WORKERS={os.environ['GILFREE_WORKERS']} sets the pool's size"
+    return {**cpus, "quota": cpus["quota"] or None, "why": why}
