@@ -19,9 +19,8 @@ except ImportError as error:
     ) from error
 
 from gilfree import kernels
-from gilfree._core import Cancel
+from gilfree._core import Cancel, parallel_map
 from gilfree.facts import cpu_count, get_include, info
-from gilfree.parallel import parallel_map
 from gilfree.workers import set_workers
 
 __version__ = "0.1.0"

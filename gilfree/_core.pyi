@@ -1,5 +1,9 @@
-from collections.abc import Buffer, Iterable
-from typing import Any, Final, final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar, final, overload
+
+from typing_extensions import Buffer
+
+T = TypeVar("T")
 
 class Kernel:
     """A C function over numbers and buffers, which runs without the GIL."""
@@ -25,17 +29,32 @@ class Cancel:
 kernels: Final[tuple[Kernel, ...]]
 stress: Final[int]
 
-def map(
-    kernel: Kernel,
-    iterables: tuple[Iterable[Any] | Buffer, ...],
-    workers: int | None,
-    chunksize: int | None,
-    strict: bool,
-    timeout: float | None,
-    cancel: Cancel | None,
-    out: Buffer | None,
+@overload
+def parallel_map(
+    fn: Kernel,
     /,
+    *iterables: Iterable[Any] | Buffer,
+    workers: int | None = None,
+    backend: str = "auto",
+    chunksize: int | None = None,
+    strict: bool = False,
+    timeout: float | None = None,
+    cancel: Cancel | None = None,
+    out: Buffer | None = None,
 ) -> Any: ...
+@overload
+def parallel_map(
+    fn: Callable[..., T],
+    /,
+    *iterables: Iterable[Any],
+    workers: int | None = None,
+    backend: str = "auto",
+    chunksize: int | None = None,
+    strict: bool = False,
+    timeout: float | None = None,
+    cancel: Cancel | None = None,
+    out: None = None,
+) -> list[T]: ...
 def check_options(
     workers: int | None, chunksize: int | None, timeout: float | None, cancel: Cancel | None, /
 ) -> int: ...

@@ -1,6 +1,5 @@
 #include "call.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "cancel.h"
@@ -76,25 +75,23 @@ static int parse_chunksize(PyObject *object, int64_t *chunksize)
     return 0;
 }
 
-static int parse_timeout(PyObject *object, struct options *options)
+static int parse_timeout(PyObject *object, int64_t *timeout)
 {
-    options->timeout = NEVER;
-    options->seconds = INFINITY;
+    *timeout = NEVER;
     if (!is_given(object))
         return 0;
     if (!PyFloat_Check(object) && !PyLong_Check(object)) {
         PyErr_Format(PyExc_TypeError, "timeout is %.80R; accepted: None, or a number of seconds from 0", object);
         return -1;
     }
-    options->seconds = PyFloat_AsDouble(object);
-    if (options->seconds == -1 && PyErr_Occurred())
+    double seconds = PyFloat_AsDouble(object);
+    if (seconds == -1 && PyErr_Occurred())
         return -1;
-    if (!(options->seconds >= 0)) {
+    if (!(seconds >= 0)) {
         PyErr_Format(PyExc_ValueError, "timeout is %S; accepted: None, or a number of seconds from 0", object);
         return -1;
     }
-    double nanoseconds = options->seconds * 1e9;
-    options->timeout = nanoseconds < (double)(NEVER / 2) ? (int64_t)nanoseconds : NEVER;
+    *timeout = seconds * (double)SECOND < (double)(NEVER / 2) ? (int64_t)(seconds * (double)SECOND) : NEVER;
     return 0;
 }
 
@@ -115,7 +112,7 @@ int options_parse(struct options *options, struct state *state, PyObject *worker
                   PyObject *timeout, PyObject *cancel)
 {
     return parse_workers(workers, &options->workers) < 0 || parse_chunksize(chunksize, &options->chunksize) < 0 ||
-                   parse_timeout(timeout, options) < 0 || parse_cancel(cancel, state, &options->cancel) < 0
+                   parse_timeout(timeout, &options->timeout) < 0 || parse_cancel(cancel, state, &options->cancel) < 0
                ? -1
                : 0;
 }
@@ -187,7 +184,7 @@ static void check_range(gilfree_worker *worker, int64_t begin, int64_t end, cons
         gilfree_fail(worker, index, GILFREE_DOMAIN);
 }
 
-static void *raise_error(const struct arguments *arguments, const struct options *options, struct loop_result result)
+static void *raise_error(const struct arguments *arguments, struct loop_result result)
 {
     const char *name = arguments->row->name, *message = error_message(result.error);
     if (result.index >= 0 && result.error == GILFREE_DOMAIN)
@@ -197,17 +194,8 @@ static void *raise_error(const struct arguments *arguments, const struct options
     if (result.index >= 0)
         return error_raise(result.error,
                            PyUnicode_FromFormat("%s: item %lld: %s", name, (long long)result.index, message));
-    PyObject *after = PyUnicode_FromString("");
-    if (result.error == GILFREE_TIMEOUT) {
-        PyObject *seconds = PyFloat_FromDouble(options->seconds);
-        Py_XDECREF(after);
-        after = seconds ? PyUnicode_FromFormat(" of %S s", seconds) : NULL;
-        Py_XDECREF(seconds);
-    }
-    PyObject *text = after ? PyUnicode_FromFormat("%s: %s%U; %lld of %zd items were finished", name, message, after,
-                                                  (long long)result.finished, arguments->n)
-                           : NULL;
-    Py_XDECREF(after);
+    PyObject *text = PyUnicode_FromFormat("%s: %s; %lld of %zd items were finished", name, message,
+                                          (long long)result.finished, arguments->n);
     return error_raise(result.error, text);
 }
 
@@ -231,7 +219,7 @@ static int check_domain(struct state *state, const struct arguments *arguments, 
     struct loop_result result = run_loop(state, check_range, arguments->n, arguments, &checking, &raised);
     if (!raised && result.error) {
         result.finished = 0; /* of the items' results, there is none */
-        raise_error(arguments, options, result);
+        raise_error(arguments, result);
     }
     return raised || result.error ? -1 : 0;
 }
@@ -257,6 +245,6 @@ int call_run(struct state *state, const struct arguments *arguments, const struc
     bool raised;
     struct loop_result outcome = run_loop(state, run_range, arguments->n, &map, &running, &raised);
     if (!raised && outcome.error)
-        raise_error(arguments, options, outcome);
+        raise_error(arguments, outcome);
     return raised || outcome.error ? -1 : 0;
 }

@@ -10,7 +10,6 @@ struct options {
     int workers;
     int64_t chunksize; /* 0: found while running */
     int64_t timeout;   /* nanoseconds, or NEVER */
-    double seconds;    /* the timeout as given, for messages */
     struct cancel *cancel;
 };
 

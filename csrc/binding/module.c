@@ -1,46 +1,19 @@
 /* module - gilfree._core: what Python sees of the core. */
 #include "cpus.h"
-#include "errors.h"
+#include "front.h"
 #include "kernel.h"
 #include "kernels.h"
 #include "memory.h"
 #include "pool.h"
 
-static int check_count(const char *name, Py_ssize_t given, Py_ssize_t wanted)
-{
-    if (given != wanted)
-        PyErr_Format(PyExc_TypeError, "_core.%s takes %zd arguments, %zd given", name, wanted, given);
-    return given == wanted ? 0 : -1;
-}
-
 /* ---- functions ----------------------------------------------------------------------------------- */
-
-static PyObject *module_map(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    struct state *state = state_of_module(module);
-    PyObject *each[GILFREE_ARGUMENTS_MAX];
-    struct options options;
-    if (check_count("map", count, 8) < 0)
-        return NULL;
-    PyObject *kernel = args[0], *iterables = args[1];
-    if (Py_TYPE(kernel) != state->kernel_type || !PyTuple_Check(iterables)) {
-        PyErr_SetString(PyExc_TypeError, "_core.map takes a kernel and a tuple of iterables first");
-        return NULL;
-    }
-    int strict = PyObject_IsTrue(args[4]);
-    if (strict < 0 || options_parse(&options, state, args[2], args[3], args[5], args[6]) < 0)
-        return NULL;
-    Py_ssize_t given = PyTuple_Size(iterables);
-    for (Py_ssize_t i = 0; i < given && i < GILFREE_ARGUMENTS_MAX; i++)
-        each[i] = PyTuple_GetItem(iterables, i);
-    return kernel_map(kernel, each, given, strict, args[7], &options);
-}
 
 static PyObject *module_check_options(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     struct options options;
-    if (check_count("check_options", count, 4) < 0 ||
-        options_parse(&options, state_of_module(module), args[0], args[1], args[2], args[3]) < 0)
+    if (count != 4)
+        return PyErr_Format(PyExc_TypeError, "_core.check_options takes 4 arguments, %zd given", count);
+    if (options_parse(&options, state_of_module(module), args[0], args[1], args[2], args[3]) < 0)
         return NULL;
     return PyLong_FromLong(options.workers);
 }
@@ -99,9 +72,7 @@ static PyObject *module_fail_allocations_after(PyObject *module, PyObject *count
 #endif
 
 static PyMethodDef module_methods[] = {
-    {"map", (PyCFunction)(void (*)(void))module_map, METH_FASTCALL,
-     PyDoc_STR("map($module, kernel, iterables, workers, chunksize, strict, timeout, cancel, out, /)\n--\n\n"
-               "parallel_map of a kernel.")},
+    {"parallel_map", (PyCFunction)(void (*)(void))parallel_map, METH_FASTCALL | METH_KEYWORDS, parallel_map_doc},
     {"check_options", (PyCFunction)(void (*)(void))module_check_options, METH_FASTCALL,
      PyDoc_STR("check_options($module, workers, chunksize, timeout, cancel, /)\n--\n\n"
                "Raise if an option of parallel_map is not acceptable; return the number of workers it means.")},

@@ -18,4 +18,13 @@ def map(
 ) -> Any:
     if type(fn) is not _core.Kernel:
         raise TypeError(f"fn is {fn!r}; backend 'native' accepts a kernel, as gilfree.kernels.fib is one")
-    return _core.map(fn, iterables, workers, chunksize, strict, timeout, cancel, out)
+    return _core.parallel_map(
+        fn,
+        *iterables,
+        workers=workers,
+        chunksize=chunksize,
+        strict=strict,
+        timeout=timeout,
+        cancel=cancel,
+        out=out,
+    )

@@ -21,7 +21,16 @@ def map(
     _core.check_options(workers, chunksize, timeout, cancel)
     if type(fn) is _core.Kernel:
         # A kernel's result is an array where an argument is one, on every backend.
-        return _core.map(fn, iterables, 1, chunksize, strict, timeout, cancel, out)
+        return _core.parallel_map(
+            fn,
+            *iterables,
+            workers=1,
+            chunksize=chunksize,
+            strict=strict,
+            timeout=timeout,
+            cancel=cancel,
+            out=out,
+        )
     if out is not None:
         raise TypeError("out was given; it is accepted with a kernel only: a function in Python returns a list")
     if strict:

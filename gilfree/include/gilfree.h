@@ -34,7 +34,7 @@ extern "C" {
     X(DOMAIN, "an argument is outside what the kernel is defined for", "builtins.ValueError")        \
     X(MEMORY, "out of memory", "builtins.MemoryError")                                               \
     /* ----------------------------------------------------------------------------------------- */ \
-    X(TIMEOUT, "the timeout passed", "builtins.TimeoutError")                                        \
+    X(TIMEOUT, "the timeout has passed", "builtins.TimeoutError")                                        \
     X(CANCELLED, "the call was cancelled", "concurrent.futures.CancelledError")                      \
     X(INTERRUPTED, "a signal handler raised", "builtins.KeyboardInterrupt")                          \
     X(FORKED, "a signal handler forked during the call, and this is the child: only the parent's "   \
