@@ -13,9 +13,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+SANITIZERS = "-fsanitize=address,undefined"
 BUILDS = {
     "debug": ["-O0", "-g3", "-UNDEBUG"],
-    "sanitize": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"],
+    "sanitize": ["-O1", SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"],
     "stress": ["-DGILFREE_STRESS"],
 }
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -27,7 +28,7 @@ for build in builds:
 
 
 class BuildCore(build_ext):
-    """Names only what goes into a wheel abi3: beside it in the tree, a free-threaded interpreter would load it."""
+    """Names abi3 only what goes into a wheel: in the tree, a free-threaded interpreter would load it too."""
 
     def finalize_options(self):
         super().finalize_options()
@@ -49,7 +50,7 @@ core = Extension(
         *["-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wno-missing-field-initializers"],
         *[flag for build in builds for flag in BUILDS[build]],
     ],
-    extra_link_args=["-pthread", *(BUILDS["sanitize"][2:3] if "sanitize" in builds else [])],
+    extra_link_args=["-pthread", *([SANITIZERS] if "sanitize" in builds else [])],
 )
 
 setup(

@@ -9,7 +9,7 @@
 import sys
 
 try:
-    from gilfree import _core
+    from gilfree import _core  # noqa: F401
 except ImportError as error:
     raise ImportError(
         f"gilfree._core, the compiled part of gilfree, can't be imported by {sys.executable} "

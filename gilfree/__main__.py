@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     apply.add_argument("--timeout", type=float, help="seconds until the call is stopped")
     apply.set_defaults(run=_map)
 
-    info = commands.add_parser("info", help="versions, the GIL, the CPUs and why so many, the pool, the kernels")
+    info = commands.add_parser(
+        "info", help="versions, the GIL, the CPUs and why so many, the pool, the kernels"
+    )
     info.add_argument("--json", action="store_true", help="as JSON")
     info.set_defaults(run=_info)
 

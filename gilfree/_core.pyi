@@ -6,7 +6,10 @@ from typing_extensions import Buffer
 T = TypeVar("T")
 
 class Kernel:
-    """A C function over numbers and buffers, which runs without the GIL."""
+    """A C function over numbers and buffers, which runs without the GIL.
+
+    Each kernel is typed as a class of its own, in kernels.pyi, which says how it is called.
+    """
 
     __name__: Final[str]
     __qualname__: Final[str]
@@ -16,7 +19,6 @@ class Kernel:
     def family(self) -> str: ...
     @property
     def domain(self) -> tuple[int, int] | None: ...
-    def __call__(self, *args: Any, workers: int | None = None, out: Buffer | None = None) -> Any: ...
 
 @final
 class Cancel:

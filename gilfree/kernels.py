@@ -12,4 +12,4 @@ from gilfree import _core
 globals().update({kernel.__name__: kernel for kernel in _core.kernels})
 
 # ``from gilfree.kernels import *`` must not replace the likes of sum and min.
-__all__ = [kernel.__name__ for kernel in _core.kernels if not hasattr(builtins, kernel.__name__)]  # noqa: PLE0604
+__all__ = [kernel.__name__ for kernel in _core.kernels if not hasattr(builtins, kernel.__name__)]

@@ -32,7 +32,9 @@ def map(
             out=out,
         )
     if out is not None:
-        raise TypeError("out was given; it is accepted with a kernel only: a function in Python returns a list")
+        raise TypeError(
+            "out was given; it is accepted with a kernel only: a function in Python returns a list"
+        )
     if strict:
         _check_lengths(iterables)
     deadline = None if timeout is None else monotonic() + timeout
