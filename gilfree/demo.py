@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 import gilfree
-from gilfree import kernels
+from gilfree import _core, kernels
 
 
 def fib(n: int) -> int:
@@ -28,7 +28,7 @@ def _with_executor(numbers: list[int], workers: int) -> list[int]:
 def run(numbers: list[int], workers: int | None = None) -> None:
     """Print a table of the ways to map fib over the numbers. RuntimeError if two ways differ."""
     expected = gilfree.parallel_map(kernels.fib, numbers, workers=workers)
-    count = workers if workers and workers > 0 else gilfree.info()["pool"]["workers"]
+    count = _core.check_options(workers, None, None, None)
     ways: dict[str, Callable[[], list[int]]] = {
         "Python, sequential": lambda: list(map(fib, numbers)),
         f"multiprocessing.Pool({count}), Python": lambda: _with_pool(numbers, count),

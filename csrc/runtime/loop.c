@@ -480,6 +480,8 @@ struct loop_result loop_run(loop_body *body, int64_t n, const void *context, con
                  .stop = stop_team,
                  .owner = options->owner},
     };
+    if (loop.deadline <= now)
+        stop(&loop, GILFREE_TIMEOUT);
     if (options->cancel)
         cancel_watch(options->cancel, &loop);
     if (loop.team.limit > 0)
