@@ -40,7 +40,7 @@ def info() -> dict[str, Any]:
 def _gil() -> dict[str, bool]:
     is_enabled = getattr(sys, "_is_gil_enabled", None)
     return {
-        "free_threaded_build": "free-threading" in sys.version,
+        "free_threaded_build": "t" in sys.abiflags,
         "enabled": True if is_enabled is None else bool(is_enabled()),
     }
 
