@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from typing import Any
 
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     apply.add_argument("--workers", type=int, help="threads at work at most (the pool's size; -1: all CPUs)")
     apply.add_argument("--timeout", type=float, help="seconds until the call is stopped")
+    # Also -1,2,3 and -1e5: argparse takes them for options otherwise, and has no public name for this.
+    apply._negative_number_matcher = re.compile(r"-[\d.,einf+-]+$")
     apply.set_defaults(run=_map)
 
     info = commands.add_parser(

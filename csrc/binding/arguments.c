@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "errors.h"
 #include "memory.h"
 
 #define ITEMS_FIRST 64
 #define ITEMS_BETWEEN_SIGNALS 65536
+#define ITEMS_BETWEEN_LOOKS 64
 
 void arguments_init(struct arguments *arguments, const gilfree_row *row, const struct signature *signature)
 {
@@ -55,6 +57,92 @@ static int check_count(const struct arguments *arguments, Py_ssize_t count, cons
     return -1;
 }
 
+/* ---- domain -------------------------------------------------------------------------------------- */
+
+static bool is_outside(const gilfree_row *row, int64_t number)
+{
+    return number < row->low || number > row->high;
+}
+
+/* ValueError about item `index` of an argument, or about the argument itself if that is -1. Returns -1. */
+static int refuse_number(const struct arguments *arguments, int which, Py_ssize_t index, int64_t number)
+{
+    const gilfree_row *row = arguments->row;
+    const char *name = arguments->signature->names[which];
+    PyObject *place = place_of(arguments, which, index);
+    PyObject *bounds = row->high == INT64_MAX
+                           ? PyUnicode_FromFormat("%s >= %lld", name, (long long)row->low)
+                           : PyUnicode_FromFormat("%lld <= %s <= %lld", (long long)row->low, name, (long long)row->high);
+    if (place && bounds)
+        PyErr_Format(PyExc_ValueError, "%U is %lld; accepted: %U", place, (long long)number, bounds);
+    Py_XDECREF(place);
+    Py_XDECREF(bounds);
+    return -1;
+}
+
+/* A value that was converted just now, as item `index` or, if that is -1, alone. 0, or -1 with ValueError. */
+static int check_number(const struct arguments *arguments, int which, Py_ssize_t index, const void *item)
+{
+    const struct argument *argument = &arguments->each[which];
+    if (!argument->has_domain || !is_outside(arguments->row, *(const int64_t *)item))
+        return 0;
+    return refuse_number(arguments, which, index, *(const int64_t *)item);
+}
+
+static bool is_unchecked(const struct argument *argument)
+{
+    return argument->has_domain && argument->source == SOURCE_BUFFER;
+}
+
+bool arguments_are_checked(const struct arguments *arguments)
+{
+    for (int which = 0; which < arguments->count; which++)
+        if (is_unchecked(&arguments->each[which]))
+            return false;
+    return true;
+}
+
+int64_t arguments_outside(const struct arguments *arguments, int64_t begin, int64_t end)
+{
+    int64_t first = -1;
+    for (int which = 0; which < arguments->count; which++) {
+        if (!is_unchecked(&arguments->each[which]))
+            continue;
+        gilfree_view view = arguments->each[which].view;
+        int64_t i = begin;
+        while (i < end && !is_outside(arguments->row, GILFREE_ITEM(const int64_t, view, i)))
+            i++;
+        if (i < end)
+            end = first = i;
+    }
+    return first;
+}
+
+void *arguments_refuse(const struct arguments *arguments, int64_t index)
+{
+    for (int which = 0; which < arguments->count; which++) {
+        if (!is_unchecked(&arguments->each[which]))
+            continue;
+        int64_t number = GILFREE_ITEM(const int64_t, arguments->each[which].view, index);
+        if (is_outside(arguments->row, number))
+            return refuse_number(arguments, which, (Py_ssize_t)index, number), NULL;
+    }
+    PyErr_Format(PyExc_ValueError, "%s: item %lld was outside what the kernel is defined for, and was changed since",
+                 arguments->row->name, (long long)index);
+    return NULL;
+}
+
+static void open_argument(struct arguments *arguments, int which)
+{
+    const struct item_type *type = arguments->signature->arguments[which];
+    arguments->each[which] = (struct argument){
+        .source = SOURCE_NUMBER,
+        .type = type,
+        .has_domain = type->kind == ITEM_INT64 && gilfree_has_domain(arguments->row),
+    };
+    arguments->count = which + 1;
+}
+
 /* ---- buffers ------------------------------------------------------------------------------------- */
 
 static int open_buffer(struct arguments *arguments, int which, PyObject *object)
@@ -81,6 +169,12 @@ static int open_buffer(struct arguments *arguments, int which, PyObject *object)
                      arguments->row->name, which + 1, arguments->signature->names[which]);
         return -1;
     }
+    if ((uintptr_t)buffer->buf % (size_t)type->size != 0) {
+        PyErr_Format(PyExc_ValueError, "%s: argument %d (%s) is not aligned; accepted: a buffer at a multiple of %zd "
+                     "bytes: pass a copy", arguments->row->name, which + 1, arguments->signature->names[which],
+                     type->size);
+        return -1;
+    }
     argument->view = (gilfree_view){buffer->buf, type->size};
     argument->length = buffer->len / type->size;
     if (!arguments->model) {
@@ -90,12 +184,12 @@ static int open_buffer(struct arguments *arguments, int which, PyObject *object)
     return 0;
 }
 
-static bool same_shape(const Py_buffer *a, const Py_buffer *b)
+bool same_shape(const Py_buffer *a, const Py_buffer *b)
 {
     return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
 }
 
-static PyObject *shape_of(const Py_buffer *buffer)
+PyObject *shape_of(const Py_buffer *buffer)
 {
     PyObject *shape = PyTuple_New(buffer->ndim);
     for (int i = 0; shape && i < buffer->ndim; i++) {
@@ -147,7 +241,7 @@ static int attribute_as_long_long(PyObject *object, const char *name, long long 
 static int open_range(struct argument *argument, PyObject *object)
 {
     long long stop;
-    if (Py_TYPE(object) != &PyRange_Type || strcmp(argument->type->name, "int64") != 0)
+    if (Py_TYPE(object) != &PyRange_Type || argument->type->kind != ITEM_INT64)
         return 0;
     int start_state = attribute_as_long_long(object, "start", &argument->start);
     int stop_state = start_state ? 0 : attribute_as_long_long(object, "stop", &stop);
@@ -160,15 +254,13 @@ static int open_range(struct argument *argument, PyObject *object)
         return 0;
     }
     argument->source = SOURCE_RANGE;
-    argument->capacity = argument->length;
     return 1;
 }
 
 static int open_iterable(struct arguments *arguments, int which, PyObject *object)
 {
     struct argument *argument = &arguments->each[which];
-    *argument = (struct argument){.source = SOURCE_NUMBER, .type = arguments->signature->arguments[which]};
-    arguments->count = which + 1;
+    open_argument(arguments, which);
     bool is_list = PyList_CheckExact(object);
     if (is_list || PyTuple_CheckExact(object)) {
         argument->source = is_list ? SOURCE_LIST : SOURCE_TUPLE;
@@ -236,7 +328,7 @@ static enum step read_item(struct arguments *arguments, int which, Py_ssize_t i)
         if (reserve(argument, i) < 0)
             return STEP_FAILED;
         ((int64_t *)argument->view.data)[i] = argument->start + i * argument->step;
-        return STEP_ITEM;
+        return check_number(arguments, which, i, &((int64_t *)argument->view.data)[i]) < 0 ? STEP_FAILED : STEP_ITEM;
     case SOURCE_LIST:
         item = list_item(argument->object, i);
         break;
@@ -255,6 +347,8 @@ static enum step read_item(struct arguments *arguments, int which, Py_ssize_t i)
         failed = argument->type->from_python(item, argument->view.data + i * argument->type->size);
         if (failed)
             error_at(place_of(arguments, which, i));
+        else
+            failed = check_number(arguments, which, i, argument->view.data + i * argument->type->size);
     }
     Py_DECREF(item);
     return failed ? STEP_FAILED : STEP_ITEM;
@@ -285,8 +379,33 @@ static int check_others_end(struct arguments *arguments, int ended, Py_ssize_t i
     return 0;
 }
 
-static int read_in_step(struct arguments *arguments, bool strict)
+/* Item i could not be converted. If a buffer holds an unacceptable item before it, that one is to blame. */
+static int blame_lowest(const struct arguments *arguments, Py_ssize_t i)
 {
+    int64_t index = PyErr_ExceptionMatches(PyExc_Exception) ? arguments_outside(arguments, 0, i) : -1;
+    if (index >= 0) {
+        PyErr_Clear();
+        arguments_refuse(arguments, index);
+    }
+    return -1;
+}
+
+/* An item may take any time to come from an iterator; others are read too fast to look each time. */
+static int check_options(const struct arguments *arguments, const struct options *options, Py_ssize_t i)
+{
+    bool any_iterator = false;
+    for (int which = 0; which < arguments->count; which++)
+        any_iterator = any_iterator || arguments->each[which].source == SOURCE_ITERATOR;
+    gilfree_error error = any_iterator || i % ITEMS_BETWEEN_LOOKS == 0 ? options_check(options) : GILFREE_OK;
+    if (error)
+        error_raise(error, PyUnicode_FromFormat("%s: %s; the arguments were still being read, at item %zd",
+                                                arguments->row->name, error_message(error), i));
+    return error ? -1 : 0;
+}
+
+static int read_in_step(struct arguments *arguments, bool strict, const struct options *options)
+{
+    bool has_limits = options->deadline != NEVER || options->cancel;
     for (Py_ssize_t i = 0;; i++) {
         if (i % ITEMS_BETWEEN_SIGNALS == ITEMS_BETWEEN_SIGNALS - 1 && PyErr_CheckSignals() < 0)
             return -1;
@@ -301,9 +420,11 @@ static int read_in_step(struct arguments *arguments, bool strict)
                 return 0;
             }
             if (step == STEP_FAILED)
-                return -1;
+                return blame_lowest(arguments, i);
             return strict ? check_others_end(arguments, which, i) : 0;
         }
+        if (has_limits && check_options(arguments, options, i) < 0)
+            return -1;
     }
 }
 
@@ -322,30 +443,25 @@ static int measure_buffers(struct arguments *arguments, bool strict)
 }
 
 int arguments_from_iterables(struct arguments *arguments, PyObject *const *iterables, Py_ssize_t count,
-                             bool strict)
+                             bool strict, const struct options *options)
 {
     if (check_count(arguments, count, "iterables") < 0)
         return -1;
     bool all_buffers = true;
     for (int which = 0; which < count; which++) {
         if (open_iterable(arguments, which, iterables[which]) < 0)
-            goto fail;
+            return -1;
         const struct argument *argument = &arguments->each[which];
         all_buffers = all_buffers && argument->source == SOURCE_BUFFER;
         if (argument->source == SOURCE_BUFFER && argument->buffer.ndim == 0) {
             PyErr_Format(PyExc_TypeError, "%s: argument %d (%s) has no dimensions; accepted: an iterable",
                          arguments->row->name, which + 1, arguments->signature->names[which]);
-            goto fail;
+            return -1;
         }
     }
     if (check_shapes(arguments) < 0)
-        goto fail;
-    if ((all_buffers ? measure_buffers(arguments, strict) : read_in_step(arguments, strict)) < 0)
-        goto fail;
-    return 0;
-fail:
-    arguments_close(arguments);
-    return -1;
+        return -1;
+    return all_buffers ? measure_buffers(arguments, strict) : read_in_step(arguments, strict, options);
 }
 
 /* ---- values -------------------------------------------------------------------------------------- */
@@ -356,7 +472,7 @@ static int open_number(struct arguments *arguments, int which, PyObject *object)
     argument->source = SOURCE_NUMBER;
     argument->view = (gilfree_view){(char *)&argument->number, 0};
     if (argument->type->from_python(object, &argument->number) == 0)
-        return 0;
+        return check_number(arguments, which, -1, &argument->number);
     if (PySequence_Check(object) && PyErr_ExceptionMatches(PyExc_TypeError)) {
         PyObject *name = PyType_GetName(Py_TYPE(object));
         if (name)
@@ -373,9 +489,7 @@ static int open_number(struct arguments *arguments, int which, PyObject *object)
 
 static int open_value(struct arguments *arguments, int which, PyObject *object)
 {
-    struct argument *argument = &arguments->each[which];
-    *argument = (struct argument){.source = SOURCE_NUMBER, .type = arguments->signature->arguments[which]};
-    arguments->count = which + 1;
+    open_argument(arguments, which);
     /* A NumPy scalar has a buffer too, of no dimension: it is a number. */
     if (!PyLong_CheckExact(object) && !PyFloat_CheckExact(object) && PyObject_CheckBuffer(object)) {
         Py_buffer probe;
@@ -395,9 +509,9 @@ int arguments_from_values(struct arguments *arguments, PyObject *const *values, 
         return -1;
     for (int which = 0; which < count; which++)
         if (open_value(arguments, which, values[which]) < 0)
-            goto fail;
+            return -1;
     if (check_shapes(arguments) < 0)
-        goto fail;
+        return -1;
     arguments->n = arguments->model ? arguments->model->length : 1;
     for (int which = 0; which < count; which++) {
         const struct argument *argument = &arguments->each[which];
@@ -405,73 +519,8 @@ int arguments_from_values(struct arguments *arguments, PyObject *const *values, 
             PyErr_Format(PyExc_ValueError, "%s: argument %d (%s) holds %zd items and argument %d holds %zd; accepted: "
                          "buffers of one length", arguments->row->name, which + 1, arguments->signature->names[which],
                          argument->length, (int)(arguments->model - arguments->each) + 1, arguments->n);
-            goto fail;
+            return -1;
         }
     }
     return 0;
-fail:
-    arguments_close(arguments);
-    return -1;
-}
-
-/* ---- domain -------------------------------------------------------------------------------------- */
-
-static bool has_domain(const struct arguments *arguments, int which)
-{
-    const gilfree_row *row = arguments->row;
-    return strcmp(arguments->each[which].type->name, "int64") == 0 && (row->low > INT64_MIN || row->high < INT64_MAX);
-}
-
-bool arguments_have_domain(const struct arguments *arguments)
-{
-    for (int which = 0; which < arguments->count; which++)
-        if (has_domain(arguments, which))
-            return true;
-    return false;
-}
-
-int64_t arguments_outside(const struct arguments *arguments, int64_t begin, int64_t end)
-{
-    int64_t first = -1;
-    for (int which = 0; which < arguments->count; which++) {
-        if (!has_domain(arguments, which))
-            continue;
-        gilfree_view view = arguments->each[which].view;
-        int64_t low = arguments->row->low, high = arguments->row->high, i = begin;
-        while (i < end && GILFREE_ITEM(const int64_t, view, i) >= low && GILFREE_ITEM(const int64_t, view, i) <= high)
-            i++;
-        if (i < end)
-            end = first = i;
-    }
-    return first;
-}
-
-static PyObject *bounds_of(const gilfree_row *row, const char *name)
-{
-    if (row->high == INT64_MAX)
-        return PyUnicode_FromFormat("%s >= %lld", name, (long long)row->low);
-    return PyUnicode_FromFormat("%lld <= %s <= %lld", (long long)row->low, name, (long long)row->high);
-}
-
-void *arguments_raise_outside(const struct arguments *arguments, int64_t index)
-{
-    const gilfree_row *row = arguments->row;
-    for (int which = 0; which < arguments->count; which++) {
-        if (!has_domain(arguments, which))
-            continue;
-        int64_t given = GILFREE_ITEM(const int64_t, arguments->each[which].view, index);
-        if (given >= row->low && given <= row->high)
-            continue;
-        bool alone = arguments->each[which].source == SOURCE_NUMBER;
-        PyObject *place = place_of(arguments, which, alone ? -1 : (Py_ssize_t)index);
-        PyObject *bounds = bounds_of(row, arguments->signature->names[which]);
-        if (place && bounds)
-            PyErr_Format(PyExc_ValueError, "%U is %lld; accepted: %U", place, (long long)given, bounds);
-        Py_XDECREF(place);
-        Py_XDECREF(bounds);
-        return NULL;
-    }
-    PyErr_Format(PyExc_ValueError, "%s: item %lld was outside what the kernel is defined for, and was changed since",
-                 arguments->row->name, (long long)index);
-    return NULL;
 }

@@ -10,6 +10,7 @@
 #define GILFREE_ARGUMENTS_H
 
 #include "gilfree.h"
+#include "options.h"
 #include "state.h"
 #include "types.h"
 
@@ -23,6 +24,7 @@ struct argument {
     Py_buffer buffer;      /* SOURCE_BUFFER */
     Py_ssize_t length;     /* SOURCE_BUFFER, SOURCE_RANGE: in items, of all dimensions */
     long long start, step; /* SOURCE_RANGE */
+    bool has_domain;       /* int64, of a kernel that is not defined for every int64 */
     Py_ssize_t capacity;   /* items that fit behind view.data, where that is our own memory */
     union {
         int64_t int64;
@@ -38,30 +40,36 @@ struct arguments {
     const struct argument *model; /* the first that has a buffer: what the result is like; or NULL */
     PyObject *model_object;       /* borrowed */
     PyObject *pending[3]; /* an iterable raised this at item n: the items before it run first */
-    struct argument each[GILFREE_ARGUMENTS_MAX];
+    struct argument each[]; /* as many as the signature has */
 };
 
 void arguments_init(struct arguments *arguments, const gilfree_row *row, const struct signature *signature);
 
-/* Both: 0, or -1 with an exception and nothing open. The objects must outlive the arguments. */
+/* Both: 0, or -1 with an exception. The objects must outlive the arguments. */
 
-/* One iterable for each argument of the kernel. */
+/* One iterable for each argument of the kernel. Reading them ends at the deadline, and by the cancel. */
 int arguments_from_iterables(struct arguments *arguments, PyObject *const *iterables, Py_ssize_t count,
-                             bool strict);
+                             bool strict, const struct options *options);
 
 /* Numbers and buffers; a number stands beside every item of a buffer. Without a buffer, n is 1. */
 int arguments_from_values(struct arguments *arguments, PyObject *const *values, Py_ssize_t count);
 
-/* Is the kernel undefined for some items that its types allow? */
-bool arguments_have_domain(const struct arguments *arguments);
+/* Numbers are held to the kernel's domain as they are converted; what lies in buffers is not yet. */
+bool arguments_are_checked(const struct arguments *arguments);
 
-/* Is any int64 item of [begin, end) outside what the kernel is defined for? Needs no GIL.
- * The index of the first, or -1. */
+/* The first item of [begin, end) in a buffer that is outside the domain, or -1. Needs no GIL. */
 int64_t arguments_outside(const struct arguments *arguments, int64_t begin, int64_t end);
 
-/* ValueError about item `index`, if it is (still) outside; returns NULL. */
-void *arguments_raise_outside(const struct arguments *arguments, int64_t index);
+/* ValueError about such an item; returns NULL. To be called only while some buffer is unchecked. */
+void *arguments_refuse(const struct arguments *arguments, int64_t index);
 
+/* Do two buffers have the same dimensions? */
+bool same_shape(const Py_buffer *a, const Py_buffer *b);
+
+/* The shape as a new tuple, or NULL with an exception. */
+PyObject *shape_of(const Py_buffer *buffer);
+
+/* Whatever is open. */
 void arguments_close(struct arguments *arguments);
 
 #endif

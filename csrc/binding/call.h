@@ -1,24 +1,25 @@
-/* call - one call of a kernel: options in, the loop run, errors out. The only place that releases the GIL. */
+/* call - one call of a kernel: the loop run, the GIL released, errors out. */
 #ifndef GILFREE_CALL_H
 #define GILFREE_CALL_H
 
 #include "arguments.h"
-#include "loop.h"
+#include "options.h"
 #include "result.h"
 
-struct options {
-    int workers;
-    int64_t chunksize; /* 0: found while running */
-    int64_t timeout;   /* nanoseconds, or NEVER */
-    struct cancel *cancel;
+/* On the heap, with all that helpers look at: see loop.h. */
+struct call {
+    struct result result;
+    gilfree_range *range;
+    gilfree_view views[1 + GILFREE_ARGUMENTS_MAX]; /* of the result and the arguments, as a range wants them */
+    struct arguments arguments;                    /* the last member: it has as many as the kernel takes */
 };
 
-/* 0, or -1 with an exception. NULL and None leave an option at its default. */
-int options_parse(struct options *options, struct state *state, PyObject *workers, PyObject *chunksize,
-                  PyObject *timeout, PyObject *cancel);
+/* NULL with MemoryError. To be freed with call_free, which closes the arguments. */
+struct call *call_new(const gilfree_row *row, const struct signature *signature);
+void call_free(struct call *call);
 
-/* Runs the row over all items. 0, or -1 with the exception that the caller is to see. */
-int call_run(struct state *state, const struct arguments *arguments, const struct result *result,
-             const struct options *options, _Atomic float *cost);
+/* Runs the row over all items, the arguments and the result being open. 0, or -1 with the exception that the
+ * caller is to see. */
+int call_run(struct state *state, struct call *call, const struct options *options, _Atomic float *cost);
 
 #endif

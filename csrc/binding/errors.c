@@ -52,11 +52,11 @@ void *error_at(PyObject *where)
         return NULL;
     PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
-    if (type == PyExc_TypeError || type == PyExc_OverflowError) {
+    /* What has a traceback came from a function in Python. */
+    if (!traceback && (type == PyExc_TypeError || type == PyExc_OverflowError)) {
         PyErr_Format(type, "%U: %S", where, value);
         Py_XDECREF(type);
         Py_XDECREF(value);
-        Py_XDECREF(traceback);
     } else {
         PyObject *noted = PyObject_CallMethod(value, "add_note", "O", where);
         if (noted)

@@ -41,25 +41,23 @@ static void kernel_dealloc(PyObject *self)
 
 /* ---- calling ------------------------------------------------------------------------------------- */
 
-/* Takes over the open arguments. `out` may be NULL. */
-static PyObject *finish_call(Kernel *self, struct state *state, struct arguments *arguments, PyObject *out,
+/* Runs a call whose arguments are open, and frees it. `out` may be NULL. */
+static PyObject *finish_call(Kernel *self, struct state *state, struct call *call, PyObject *out,
                              enum result_kind without_buffer, const struct options *options)
 {
-    PyObject *taken = NULL;
-    struct result result;
-    if (result_open(&result, arguments, out, without_buffer) == 0) {
-        if (call_run(state, arguments, &result, options, &self->cost) == 0) {
-            if (arguments->pending[0]) {
-                PyObject **pending = arguments->pending;
+    PyObject *taken = NULL, **pending = call->arguments.pending;
+    if (result_open(&call->result, &call->arguments, out, without_buffer) == 0) {
+        if (call_run(state, call, options, &self->cost) == 0) {
+            if (pending[0]) {
                 PyErr_Restore(pending[0], pending[1], pending[2]);
                 pending[0] = pending[1] = pending[2] = NULL;
             } else {
-                taken = result_take(&result, arguments->n);
+                taken = result_take(&call->result, call->arguments.n);
             }
         }
-        result_close(&result);
+        result_close(&call->result);
     }
-    arguments_close(arguments);
+    call_free(call);
     return taken;
 }
 
@@ -68,11 +66,14 @@ PyObject *kernel_map(PyObject *kernel, PyObject *const *iterables, Py_ssize_t co
 {
     Kernel *self = (Kernel *)kernel;
     struct state *state = state_of_type(Py_TYPE(kernel));
-    struct arguments arguments;
-    arguments_init(&arguments, self->row, &self->signature);
-    if (arguments_from_iterables(&arguments, iterables, count, strict) < 0)
+    struct call *call = call_new(self->row, &self->signature);
+    if (!call)
         return NULL;
-    return finish_call(self, state, &arguments, out == Py_None ? NULL : out, RESULT_LIST, options);
+    if (arguments_from_iterables(&call->arguments, iterables, count, strict, options) < 0) {
+        call_free(call);
+        return NULL;
+    }
+    return finish_call(self, state, call, out == Py_None ? NULL : out, RESULT_LIST, options);
 }
 
 /* workers= and out= of a plain call. */
@@ -107,17 +108,20 @@ static PyObject *kernel_call(PyObject *kernel, PyObject *args, PyObject *kwargs)
     Py_ssize_t count = PyTuple_Size(args);
     for (Py_ssize_t i = 0; i < count && i < GILFREE_ARGUMENTS_MAX; i++)
         values[i] = PyTuple_GetItem(args, i);
-    struct arguments arguments;
-    arguments_init(&arguments, self->row, &self->signature);
-    if (arguments_from_values(&arguments, values, count) < 0)
+    struct call *call = call_new(self->row, &self->signature);
+    if (!call)
         return NULL;
-    if (out && !arguments.model) {
-        PyErr_Format(PyExc_TypeError, "%s: out was given and every argument is a number; accepted with out: a buffer "
-                     "as an argument", self->row->name);
-        arguments_close(&arguments);
+    if (arguments_from_values(&call->arguments, values, count) < 0) {
+        call_free(call);
         return NULL;
     }
-    return finish_call(self, state, &arguments, out, RESULT_NUMBER, &options);
+    if (out && !call->arguments.model) {
+        PyErr_Format(PyExc_TypeError, "%s: out was given and every argument is a number; accepted with out: a buffer "
+                     "as an argument", self->row->name);
+        call_free(call);
+        return NULL;
+    }
+    return finish_call(self, state, call, out, RESULT_NUMBER, &options);
 }
 
 /* ---- facts --------------------------------------------------------------------------------------- */
@@ -162,7 +166,7 @@ static PyObject *get_domain(PyObject *self, void *closure)
 {
     const gilfree_row *row = ((Kernel *)self)->row;
     (void)closure;
-    if (row->low == 0 && row->high == 0)
+    if (!gilfree_has_domain(row))
         Py_RETURN_NONE;
     return Py_BuildValue("LL", (long long)row->low, (long long)row->high);
 }
@@ -181,7 +185,7 @@ static PyGetSetDef kernel_getset[] = {
     {"signature", get_signature, NULL, PyDoc_STR("Result type, then type and name of each argument."), NULL},
     {"family", get_family, NULL, PyDoc_STR("The table, and file, the kernel stands in."), NULL},
     {"domain", get_domain, NULL,
-     PyDoc_STR("The least and the greatest int64 argument the kernel is defined for; None if it takes none."), NULL},
+     PyDoc_STR("The least and the greatest int64 argument the kernel is defined for; None if it is defined for all."), NULL},
     {0},
 };
 

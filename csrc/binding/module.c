@@ -128,7 +128,9 @@ done:
 static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec)
 {
     PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
-    return type && PyModule_AddType(module, type) == 0 ? type : NULL;
+    if (type && PyModule_AddType(module, type) < 0)
+        Py_CLEAR(type);
+    return type;
 }
 
 static int stop_at_exit(PyObject *module)

@@ -7,19 +7,25 @@
 
 /* ---- new objects --------------------------------------------------------------------------------- */
 
-/* Is the object an instance of module.name? Of a module that nobody imported there are none. */
-static int is_instance(PyObject *object, const char *module_name, const char *name, PyObject **module)
+/* module.name, of a module that somebody imported, if the object is an instance of it. 1, 0, or -1 with an
+ * exception; at 1 with new references to module and type. */
+static int is_instance(PyObject *object, const char *module_name, const char *name, PyObject **module,
+                       PyObject **type)
 {
     PyObject *key = PyUnicode_FromString(module_name);
     *module = key ? PyImport_GetModule(key) : NULL;
+    *type = NULL;
     Py_XDECREF(key);
     if (!*module)
         return PyErr_Occurred() ? -1 : 0;
-    PyObject *type = PyObject_GetAttrString(*module, name);
-    int is = type ? PyObject_IsInstance(object, type) : -1;
-    Py_XDECREF(type);
-    if (is <= 0)
+    *type = PyObject_GetAttrString(*module, name);
+    if (!*type && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear(); /* something else under its name, or None: not imported, then */
+    int is = *type ? PyObject_IsInstance(object, *type) : PyErr_Occurred() ? -1 : 0;
+    if (is <= 0) {
         Py_CLEAR(*module);
+        Py_CLEAR(*type);
+    }
     return is;
 }
 
@@ -28,13 +34,7 @@ static PyObject *shape_of_result(const struct arguments *arguments)
     const Py_buffer *model = &arguments->model->buffer;
     if (model->ndim == 1)
         return Py_BuildValue("(n)", arguments->n);
-    PyObject *shape = PyTuple_New(model->ndim);
-    for (int i = 0; shape && i < model->ndim; i++) {
-        PyObject *length = PyLong_FromSsize_t(model->shape[i]);
-        if (!length || PyTuple_SetItem(shape, i, length) < 0)
-            Py_CLEAR(shape);
-    }
-    return shape;
+    return shape_of(model);
 }
 
 static PyObject *new_numpy_array(PyObject *numpy, const struct arguments *arguments)
@@ -57,36 +57,50 @@ static PyObject *new_array(PyObject *module, const struct arguments *arguments)
 static PyObject *new_memoryview(const struct arguments *arguments)
 {
     const struct item_type *type = arguments->signature->result;
-    char code[2] = {strcmp(type->name, "bool") == 0 ? '?' : type->typecode, '\0'};
     PyObject *bytes = PyByteArray_FromStringAndSize(NULL, arguments->n * type->size);
     PyObject *view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
     PyObject *shape = view ? shape_of_result(arguments) : NULL;
     PyObject *cast = NULL;
     /* memoryview.cast takes no shape with a 0 in it. */
     if (shape && arguments->n > 0)
-        cast = PyObject_CallMethod(view, "cast", "sO", code, shape);
+        cast = PyObject_CallMethod(view, "cast", "sO", type->code, shape);
     else if (shape)
-        cast = PyObject_CallMethod(view, "cast", "s", code);
+        cast = PyObject_CallMethod(view, "cast", "s", type->code);
     Py_XDECREF(bytes);
     Py_XDECREF(view);
     Py_XDECREF(shape);
     return cast;
 }
 
+/* A masked array's mask says which items count, and no kernel sees it. */
+static int refuse_masked(const struct arguments *arguments)
+{
+    PyObject *module, *type;
+    int is = is_instance(arguments->model_object, "numpy.ma", "MaskedArray", &module, &type);
+    if (is > 0)
+        PyErr_Format(PyExc_TypeError, "%s: argument %d is a masked array, and kernels see no masks; accepted: its data, "
+                     "or what filled() gives", arguments->row->name, (int)(arguments->model - arguments->each) + 1);
+    Py_XDECREF(module);
+    Py_XDECREF(type);
+    return is == 0 ? 0 : -1;
+}
+
 static PyObject *new_like_model(const struct arguments *arguments)
 {
-    PyObject *module, *object = NULL;
-    int is = is_instance(arguments->model_object, "numpy", "ndarray", &module);
+    PyObject *model = arguments->model_object, *module, *type, *object = NULL;
+    int is = is_instance(model, "numpy", "ndarray", &module, &type);
     if (is > 0) {
-        object = new_numpy_array(module, arguments);
+        if ((PyObject *)Py_TYPE(model) == type || refuse_masked(arguments) == 0)
+            object = new_numpy_array(module, arguments);
     } else if (is == 0) {
-        is = is_instance(arguments->model_object, "array", "array", &module);
+        is = is_instance(model, "array", "array", &module, &type);
         if (is > 0)
             object = new_array(module, arguments);
         else if (is == 0)
             object = new_memoryview(arguments);
     }
     Py_XDECREF(module);
+    Py_XDECREF(type);
     return object;
 }
 
@@ -102,7 +116,7 @@ static int check_shape(const struct arguments *arguments, const Py_buffer *out)
 {
     const Py_buffer *model = arguments->model ? &arguments->model->buffer : NULL;
     if (model && model->ndim > 1) {
-        if (out->ndim == model->ndim && memcmp(out->shape, model->shape, (size_t)out->ndim * sizeof *out->shape) == 0)
+        if (same_shape(out, model) || (arguments->n == 0 && out->len == 0))
             return 0;
         PyErr_Format(PyExc_ValueError, "%s: out has another shape than argument %d; accepted: a buffer of its shape",
                      arguments->row->name, (int)(arguments->model - arguments->each) + 1);
@@ -126,12 +140,13 @@ static int check_out(const struct arguments *arguments, const Py_buffer *out)
                      name, out->format ? out->format : "B", out->itemsize, type->name, type->name, type->typecode);
         return -1;
     }
-    if (out->readonly) {
-        PyErr_Format(PyExc_ValueError, "%s: out is read-only; accepted: a writable buffer", name);
-        return -1;
-    }
     if (!PyBuffer_IsContiguous(out, 'C')) {
         PyErr_Format(PyExc_ValueError, "%s: out is not contiguous; accepted: a C-contiguous buffer", name);
+        return -1;
+    }
+    if ((uintptr_t)out->buf % (size_t)type->size != 0) {
+        PyErr_Format(PyExc_ValueError, "%s: out is not aligned; accepted: a buffer at a multiple of %zd bytes", name,
+                     type->size);
         return -1;
     }
     if (check_shape(arguments, out) < 0)
@@ -167,6 +182,21 @@ static int open_list(struct result *result, const struct arguments *arguments)
     return 0;
 }
 
+/* NumPy raises ValueError, others BufferError. */
+static int refuse_unwritable(const struct arguments *arguments)
+{
+    PyObject *type, *value, *traceback;
+    if (!PyErr_ExceptionMatches(PyExc_BufferError) && !PyErr_ExceptionMatches(PyExc_ValueError))
+        return -1;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_Format(PyExc_ValueError, "%s: out is read-only (%S); accepted: a writable buffer", arguments->row->name,
+                 value ? value : Py_None);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    return -1;
+}
+
 int result_open(struct result *result, const struct arguments *arguments, PyObject *out, enum result_kind without_buffer)
 {
     result->kind = without_buffer;
@@ -189,11 +219,12 @@ int result_open(struct result *result, const struct arguments *arguments, PyObje
     result->object = out ? Py_NewRef(out) : new_like_model(arguments);
     if (!result->object)
         return -1;
-    if (PyObject_GetBuffer(result->object, &result->buffer, PyBUF_FORMAT | PyBUF_STRIDES) < 0) {
+    if (PyObject_GetBuffer(result->object, &result->buffer, PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE) < 0) {
         Py_DECREF(result->object);
-        return -1;
+        return refuse_unwritable(arguments);
     }
-    if (out && check_out(arguments, &result->buffer) < 0) {
+    /* What somebody else's constructor made is looked at like what somebody passed. */
+    if (check_out(arguments, &result->buffer) < 0) {
         result_close(result);
         return -1;
     }

@@ -79,9 +79,9 @@ static PyObject *bool_to_python(const void *item)
 }
 
 static const struct item_type item_types[] = {
-    {"int64", 8, 'q', "whole numbers", is_int64, int64_from_python, int64_to_python},
-    {"float64", 8, 'd', "real numbers", is_float64, float64_from_python, float64_to_python},
-    {"bool", 1, 'B', "truth values", is_bool, bool_from_python, bool_to_python},
+    {ITEM_INT64, "int64", 8, "q", 'q', "whole numbers", is_int64, int64_from_python, int64_to_python},
+    {ITEM_FLOAT64, "float64", 8, "d", 'd', "real numbers", is_float64, float64_from_python, float64_to_python},
+    {ITEM_BOOL, "bool", 1, "?", 'B', "truth values", is_bool, bool_from_python, bool_to_python},
 };
 
 bool buffer_has_type(const Py_buffer *buffer, const struct item_type *type)

@@ -7,10 +7,14 @@
 
 #define ITEM_SIZE_MAX 8
 
+enum item_kind { ITEM_INT64, ITEM_FLOAT64, ITEM_BOOL };
+
 struct item_type {
+    enum item_kind kind;
     const char *name; /* in a signature, and NumPy's name for it */
     Py_ssize_t size;
-    char typecode; /* of the array.array that holds it */
+    const char *code; /* struct's and memoryview's */
+    char typecode;    /* of the array.array that holds it */
     const char *python; /* what to pass, in words */
     bool (*has_format)(const char *code); /* struct's code for it, native byte order, prefix stripped */
     /* 0, or -1 with an exception that says nothing of where the value stood. */

@@ -28,11 +28,12 @@
 #define FAILURE_NONE INT64_MAX
 
 struct loop {
-    /* Set before anyone is invited, then read only. */
+    /* Set before anyone is invited, then read only. All on the heap: in a signal handler the caller may switch
+     * to another stack in the same memory (greenlets do), while its helpers go on. */
     loop_body *body;
     const void *context;
     int64_t n;
-    const struct loop_options *options;
+    struct loop_options options;
     int64_t began, deadline;
     struct loop *previous, *next; /* with the same cancel; under the cancel lock */
     unsigned process;             /* the fork generation in which it was put on that list */
@@ -43,10 +44,12 @@ struct loop {
     bool detached;
 
     /* Everyone's. `next_index` is written at every claim; `stop` almost never, and read at every poll. */
-    _Alignas(CACHE_LINE) _Atomic int64_t next_index;
+    char apart[CACHE_LINE];
+    _Atomic int64_t next_index;
     _Atomic int64_t finished;
     _Atomic int64_t busy; /* nanoseconds of work in finished chunks */
-    _Alignas(CACHE_LINE) _Atomic int64_t stop;
+    char apart_too[CACHE_LINE];
+    _Atomic int64_t stop;
     _Atomic int64_t failure; /* FAILURE(index, error), the lowest index */
     _Atomic int reason;      /* why `stop` is 0, if it is no item's error; the first reason stays */
     struct team team;
@@ -84,9 +87,14 @@ static void stop(struct loop *loop, int reason)
     lower(&loop->stop, 0);
 }
 
+static struct loop *loop_of(struct team *team)
+{
+    return (struct loop *)((char *)team - offsetof(struct loop, team));
+}
+
 static void stop_team(struct team *team, int reason)
 {
-    stop((struct loop *)((char *)team - offsetof(struct loop, team)), reason);
+    stop(loop_of(team), reason);
 }
 
 static void fail(gilfree_worker *face, int64_t index, gilfree_error error)
@@ -220,12 +228,14 @@ static void cancel_unwatch(struct cancel *cancel, struct loop *loop)
 static int64_t unclaimed(struct loop *loop)
 {
     int64_t next = atomic_load_explicit(&loop->next_index, memory_order_relaxed);
-    return next < loop->n ? loop->n - next : 0;
+    int64_t stop_index = atomic_load_explicit(&loop->stop, memory_order_relaxed);
+    int64_t end = stop_index < loop->n ? stop_index : loop->n;
+    return next < end ? end - next : 0;
 }
 
 static float known_cost(const struct loop *loop)
 {
-    const struct loop_options *options = loop->options;
+    const struct loop_options *options = &loop->options;
     if (options->item_cost == GILFREE_POLLS || !options->cost)
         return 0; /* what a polling kernel takes depends on its argument: the last call says nothing */
     return atomic_load_explicit(options->cost, memory_order_relaxed);
@@ -242,8 +252,8 @@ static void enter(struct loop *loop)
 
 static void detach(struct loop *loop)
 {
-    if (!loop->detached && loop->options->caller)
-        loop->options->caller->detach(loop->options->caller);
+    if (!loop->detached && loop->options.caller)
+        loop->options.caller->detach(loop->options.caller);
     loop->detached = true;
 }
 
@@ -258,8 +268,10 @@ static bool worth_sharing(struct loop *loop, double nanoseconds)
 static void share_by_experience(struct loop *loop)
 {
     float cost = known_cost(loop);
-    bool unknown = loop->options->item_cost == GILFREE_UNKNOWN;
-    if (cost > 0 ? !worth_sharing(loop, (double)cost * (double)loop->n) : !unknown)
+    int64_t left = unclaimed(loop);
+    bool worth = cost > 0 ? worth_sharing(loop, (double)cost * (double)left)
+                          : loop->options.item_cost == GILFREE_UNKNOWN;
+    if (!worth || left == 0)
         return;
     enter(loop);
     pool_invite(&loop->team);
@@ -270,7 +282,7 @@ static int64_t see_to(struct loop *loop, int64_t now)
 {
     if (now >= loop->deadline)
         stop(loop, GILFREE_TIMEOUT);
-    struct caller *caller = loop->options->caller;
+    struct caller *caller = loop->options.caller;
     if (caller && now >= loop->attend_at) {
         int64_t delay = caller->attend(caller);
         if (delay < 0)
@@ -287,7 +299,7 @@ static int64_t see_to(struct loop *loop, int64_t now)
 
 static int64_t wait_for_team(struct team *team)
 {
-    struct loop *loop = (struct loop *)((char *)team - offsetof(struct loop, team));
+    struct loop *loop = loop_of(team);
     detach(loop);
     return see_to(loop, clock_now());
 }
@@ -349,7 +361,7 @@ static int64_t chunk_size(struct worker *worker, int64_t left)
 #ifdef GILFREE_STRESS
     return 1 + left % 3;
 #endif
-    bool alike = loop->options->item_cost == GILFREE_FLAT;
+    bool alike = loop->options.item_cost == GILFREE_FLAT;
     int64_t share = loop->team.limit ? left / (2 * (loop->team.limit + 1)) : left;
     double cost = worker->items ? (double)worker->busy / (double)worker->items : alike ? known_cost(loop) : 0;
     int64_t size;
@@ -383,19 +395,19 @@ static bool next_of_claimed(struct worker *worker)
 static bool claim(struct worker *worker)
 {
     struct loop *loop = worker->loop;
-    if (loop->options->chunksize && next_of_claimed(worker))
+    if (loop->options.chunksize && next_of_claimed(worker))
         return true;
     int64_t left = unclaimed(loop);
     if (left == 0)
         return false;
-    int64_t size = loop->options->chunksize ? loop->options->chunksize : chunk_size(worker, left);
+    int64_t size = loop->options.chunksize ? loop->options.chunksize : chunk_size(worker, left);
     int64_t begin = atomic_fetch_add_explicit(&loop->next_index, size < left ? size : left, memory_order_relaxed);
     if (begin >= loop->n || begin >= atomic_load_explicit(&loop->stop, memory_order_relaxed))
         return false;
     worker->begin = begin;
     worker->claimed = size < loop->n - begin ? begin + size : loop->n;
     worker->end = worker->claimed;
-    if (loop->options->chunksize) {
+    if (loop->options.chunksize) {
         worker->end = begin;
         return next_of_claimed(worker);
     }
@@ -440,7 +452,12 @@ static struct worker new_worker(struct loop *loop, int64_t now, bool is_caller)
 
 static void help(struct team *team)
 {
-    struct loop *loop = (struct loop *)((char *)team - offsetof(struct loop, team));
+    struct loop *loop = loop_of(team);
+    /* A body that never polls has no heartbeat before its first item ends: each helper brings two more. */
+    if (loop->options.item_cost == GILFREE_UNKNOWN) {
+        share_by_experience(loop);
+        share_by_experience(loop);
+    }
     struct worker worker = new_worker(loop, clock_now(), false);
     work(&worker);
 }
@@ -460,16 +477,43 @@ static struct loop_result result_of(struct loop *loop)
     return result;
 }
 
+static void run(struct loop *loop)
+{
+    if (loop->deadline <= loop->began)
+        stop(loop, GILFREE_TIMEOUT);
+    if (loop->options.cancel)
+        cancel_watch(loop->options.cancel, loop);
+    if (loop->team.limit > 0)
+        share_by_experience(loop);
+    /* Nothing will call on the caller while such a body runs. */
+    if (loop->options.item_cost == GILFREE_UNKNOWN)
+        detach(loop);
+    struct worker caller = new_worker(loop, loop->began, true);
+    work(&caller);
+    if (loop->entered)
+        pool_leave(&loop->team, wait_for_team);
+    if (loop->options.cancel)
+        cancel_unwatch(loop->options.cancel, loop);
+    int64_t finished = atomic_load_explicit(&loop->finished, memory_order_relaxed);
+    if (loop->options.cost && finished) {
+        int64_t busy = atomic_load_explicit(&loop->busy, memory_order_relaxed);
+        atomic_store_explicit(loop->options.cost, (float)busy / (float)finished, memory_order_relaxed);
+    }
+}
+
 struct loop_result loop_run(loop_body *body, int64_t n, const void *context, const struct loop_options *options)
 {
     if (n <= 0)
         return (struct loop_result){GILFREE_OK, -1, 0};
+    struct loop *loop = memory_resize(NULL, sizeof *loop);
+    if (!loop)
+        return (struct loop_result){GILFREE_MEMORY, -1, 0};
     int64_t now = clock_now();
-    struct loop loop = {
+    *loop = (struct loop){
         .body = body,
         .context = context,
         .n = n,
-        .options = options,
+        .options = *options,
         .began = now,
         .deadline = clock_after(now, options->timeout),
         .attend_at = options->caller ? now + ATTEND_FIRST : NEVER,
@@ -480,25 +524,8 @@ struct loop_result loop_run(loop_body *body, int64_t n, const void *context, con
                  .stop = stop_team,
                  .owner = options->owner},
     };
-    if (loop.deadline <= now)
-        stop(&loop, GILFREE_TIMEOUT);
-    if (options->cancel)
-        cancel_watch(options->cancel, &loop);
-    if (loop.team.limit > 0)
-        share_by_experience(&loop);
-    /* Nothing will call on the caller while such a body runs. */
-    if (options->item_cost == GILFREE_UNKNOWN)
-        detach(&loop);
-    struct worker caller = new_worker(&loop, now, true);
-    work(&caller);
-    if (loop.entered)
-        pool_leave(&loop.team, wait_for_team);
-    if (options->cancel)
-        cancel_unwatch(options->cancel, &loop);
-    int64_t finished = atomic_load_explicit(&loop.finished, memory_order_relaxed);
-    if (options->cost && finished)
-        atomic_store_explicit(options->cost,
-                              (float)atomic_load_explicit(&loop.busy, memory_order_relaxed) / (float)finished,
-                              memory_order_relaxed);
-    return result_of(&loop);
+    run(loop);
+    struct loop_result result = result_of(loop);
+    free(loop);
+    return result;
 }

@@ -10,7 +10,8 @@
  * lowers it to i, so that what lies below goes on and the lowest failing index is the one reported; a
  * timeout, a cancellation or a signal lowers it to 0.
  *
- * loop_run may be called from any number of threads, and from inside a body.
+ * loop_run may be called from any number of threads, and from inside a body. n is at most 2**54; the context
+ * must not lie on the calling stack if `attend` may switch stacks.
  */
 #ifndef GILFREE_LOOP_H
 #define GILFREE_LOOP_H

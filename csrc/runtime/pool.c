@@ -51,6 +51,7 @@ static struct pool {
     int numbered;         /* helpers ever made in this process */
     int create_error;
     atomic_int busy; /* callers + helpers not idle; written under the lock */
+    atomic_int cpus;    /* 0 until found */
     atomic_int workers; /* 0 until found */
     atomic_int asked;   /* what pool_resize set; 0 if nothing */
     atomic_int spinning;
@@ -62,18 +63,23 @@ static struct pool {
 
 #ifdef GILFREE_STRESS
 #define SPIN_TIME(cost) 0
+#define HELPERS_MAX 2
 #else
 #define SPIN_TIME(cost) (cost)
+#define HELPERS_MAX WORKERS_MAX
 #endif
 
-/* What this thread is in the middle of: its innermost team, and whether the pool counts it already. */
 static _Thread_local struct {
-    struct team *innermost;
-    bool counted;
+    struct team *innermost; /* the last one this thread entered, and has not left */
+    bool is_helper;         /* and so counted as busy, whatever it enters */
 } self;
+
+static void install_fork_handlers(void);
 
 static void lock(void)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install_fork_handlers); /* before anyone can hold the lock in a fork */
     pthread_mutex_lock(&pool.lock);
 }
 
@@ -91,17 +97,25 @@ static void count_busy(int change)
 
 /* ---- size ---------------------------------------------------------------------------------------- */
 
+int pool_cpus(void)
+{
+    int cpus = atomic_load_explicit(&pool.cpus, memory_order_relaxed);
+    if (cpus == 0)
+        atomic_store_explicit(&pool.cpus, cpus = cpus_here().count, memory_order_relaxed);
+    return cpus;
+}
+
 static int found_size(void)
 {
     const char *text = getenv("GILFREE_WORKERS");
     if (!text || !*text)
-        return cpus_here().count;
+        return pool_cpus();
     char *end;
     errno = 0;
     long workers = strtol(text, &end, 10);
     if (*end || errno || workers == 0 || workers < -1 || workers > WORKERS_MAX)
         return 0;
-    return workers == -1 ? cpus_here().count : (int)workers;
+    return workers == -1 ? pool_cpus() : (int)workers;
 }
 
 int pool_size(void)
@@ -161,9 +175,9 @@ static void place(struct helper *helper)
     CPU_CLR(here, &others);
     if (CPU_COUNT(&others) == 0 || CPU_EQUAL(&others, &helper->mask))
         return;
-    atomic_store_explicit(&helper->placed, true, memory_order_release);
-    if (sched_setaffinity(tid, sizeof others, &others) != 0)
-        atomic_store_explicit(&helper->placed, false, memory_order_release);
+    /* Narrow first: a helper that woke by itself then restores here or, under the lock, after its run. */
+    if (sched_setaffinity(tid, sizeof others, &others) == 0)
+        atomic_store_explicit(&helper->placed, true, memory_order_release);
 }
 
 static void restore_place(struct helper *helper)
@@ -258,7 +272,7 @@ static void part(struct team *team)
 static void *helper_main(void *argument)
 {
     struct helper *helper = argument;
-    self.counted = true;
+    self.is_helper = true;
     name_thread(helper);
     for (;;) {
         uint32_t state = wait_for_change(helper);
@@ -285,6 +299,8 @@ static void *helper_main(void *argument)
 /* Under the lock. The helper starts out INVITED to `team`; NULL if no thread could be made. */
 static struct helper *make_helper(struct team *team)
 {
+    if (pool.helpers >= HELPERS_MAX)
+        return NULL;
     struct helper *helper = memory_resize(NULL, sizeof *helper);
     if (!helper) {
         pool.create_error = ENOMEM;
@@ -345,6 +361,16 @@ static void dismiss(struct helper *helpers)
 
 /* ---- fork ---------------------------------------------------------------------------------------- */
 
+/* Under the lock. */
+static void add_team(struct team *team)
+{
+    team->previous = NULL;
+    team->next = pool.teams;
+    if (pool.teams)
+        pool.teams->previous = team;
+    pool.teams = team;
+}
+
 /* Returns with the lock held and no idle helper alive, so that the child's copy of the pool is whole. */
 static void before_fork(void)
 {
@@ -364,22 +390,19 @@ static void after_fork_in_parent(void)
 
 static void after_fork_in_child(void)
 {
-    pthread_mutex_init(&pool.lock, NULL);
     park_after_fork();
     pool.idle = pool.every = NULL;
     pool.helpers = pool.numbered = pool.create_error = 0;
     atomic_store(&pool.spinning, 0);
-    atomic_store(&pool.busy, self.innermost ? 1 : 0);
+    atomic_store(&pool.busy, 0);
     pool.teams = NULL;
     for (struct team *team = self.innermost; team; team = team->outer) {
         atomic_store(&team->helpers, 0);
-        team->previous = NULL;
-        team->next = pool.teams;
-        if (pool.teams)
-            pool.teams->previous = team;
-        pool.teams = team;
+        count_busy(team->counted);
+        add_team(team);
         team->stop(team, GILFREE_FORKED);
     }
+    unlock();
 }
 
 static void install_fork_handlers(void)
@@ -391,18 +414,12 @@ static void install_fork_handlers(void)
 
 void pool_enter(struct team *team)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install_fork_handlers);
     team->outer = self.innermost;
+    team->counted = !self.is_helper && !team->outer;
     self.innermost = team;
     lock();
-    if (!self.counted && !team->outer)
-        count_busy(1);
-    team->previous = NULL;
-    team->next = pool.teams;
-    if (pool.teams)
-        pool.teams->previous = team;
-    pool.teams = team;
+    count_busy(team->counted);
+    add_team(team);
     unlock();
 }
 
@@ -491,10 +508,14 @@ void pool_leave(struct team *team, int64_t (*wait)(struct team *team))
         pool.teams = team->next;
     if (team->next)
         team->next->previous = team->previous;
-    if (!self.counted && !team->outer)
-        count_busy(-1);
+    count_busy(-team->counted);
     unlock();
-    self.innermost = team->outer;
+    /* Not always the innermost: threads that take turns on one stack (greenlets) may switch in a signal
+     * handler, and leave in another order than they came. */
+    struct team **link = &self.innermost;
+    while (*link != team)
+        link = &(*link)->outer;
+    *link = team->outer;
 }
 
 void pool_stop(const void *owner, int error)

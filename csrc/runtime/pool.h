@@ -13,7 +13,8 @@
  *     pool_leave(team, ...)    the caller: takes back every helper that has not started, waits for
  *                              those that have
  *
- * Until pool_leave returns the team must stay valid; after it no helper touches the team.
+ * Until pool_leave returns the team must stay valid; after it no helper touches the team. It must not lie
+ * on the caller's stack if the caller may switch stacks meanwhile (greenlets do, in a signal handler).
  *
  * fork: idle helpers are joined before it, and the child starts with an empty pool. A team whose
  * caller is the forking thread (a signal handler forked in mid-loop) is stopped in the child.
@@ -37,7 +38,8 @@ struct team {
     const void *owner;                          /* the interpreter that called */
 
     /* The pool's own, under its lock. */
-    struct team *outer; /* the loop this thread is inside of, if any */
+    struct team *outer; /* what the thread was inside of when it entered, if anything */
+    bool counted;       /* as a busy caller: the outermost of its thread */
     struct team *previous, *next;
 };
 
@@ -51,6 +53,9 @@ static inline int team_helpers(struct team *team)
 /* The number of workers, callers included. Found on first use: GILFREE_WORKERS, or the CPUs there
  * are. 0 if GILFREE_WORKERS holds no number from 1 to WORKERS_MAX (nor -1, for all CPUs). */
 int pool_size(void);
+
+/* The CPUs there are, found once. */
+int pool_cpus(void);
 
 /* Sets it; 0 goes back to what pool_size finds by itself. Returns what was set before, 0 if found. */
 int pool_resize(int workers);

@@ -1,6 +1,5 @@
 """serial: every item in the calling thread, in order. The reference that the other backends are held to."""
 
-from collections.abc import Sized
 from time import monotonic
 from typing import Any
 
@@ -56,7 +55,8 @@ def map(
 
 def _check_lengths(iterables: tuple[Any, ...]) -> None:
     """Refuse unequal lengths before anything runs, where they are known."""
-    lengths = [len(iterable) if isinstance(iterable, Sized) else None for iterable in iterables]
+    exact = (list, tuple, range)
+    lengths = [len(iterable) if type(iterable) in exact else None for iterable in iterables]
     known = {length for length in lengths if length is not None}
     if len(known) > 1:
         raise ValueError(f"the iterables have lengths {lengths}; strict=True accepts iterables of one length")

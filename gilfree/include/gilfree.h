@@ -97,9 +97,9 @@ typedef enum gilfree_item_cost {
 /* One kernel.
  * signature: result type, then type and name of each argument, as in "float64(float64 x, float64 y)";
  *   the types are int64, float64 and bool (one byte, 0 or 1).
- * low, high: for int64 arguments, the least and the greatest value the kernel is defined for. The
- *   binding checks them before any work starts; the range function must still be safe outside them,
- *   since another thread may write to a buffer while it is read. */
+ * low, high: for int64 arguments, the least and the greatest value the kernel is defined for; both 0: it is
+ *   defined for all. They are checked before any work starts; the range function must still be safe outside
+ *   them, since another thread may write to a buffer while it is read. */
 typedef struct gilfree_row {
     const char *name;
     const char *signature;
@@ -108,6 +108,11 @@ typedef struct gilfree_row {
     int64_t low, high;
     const char *doc; /* one line */
 } gilfree_row;
+
+static inline int gilfree_has_domain(const gilfree_row *row)
+{
+    return row->low != 0 || row->high != 0;
+}
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,298 @@
+"""The contract of every backend: parallel_map(..., backend=name) equals list(map(...)).
+
+Backends are found by themselves. One may refuse functions in Python, or kernels, but not both; what it takes
+it must do right. The functions are those of a module, so that they can be sent to another process.
+"""
+
+import itertools
+import math
+import operator
+from array import array
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from references import fib, index_of
+
+from gilfree import Cancel, backends, kernels, parallel_map
+
+NAMES = backends.names()
+WORKERS = [None, 1, 2, 3, -1]
+
+
+class CustomError(Exception):
+    pass
+
+
+def square(number):
+    return number * number
+
+
+def fails_at_3_and_7(number):
+    if number in (3, 7):
+        raise CustomError(f"item {number}")
+    return number
+
+
+def stops_at_3(number):
+    if number == 3:
+        raise StopIteration
+    return number
+
+
+def refusal(name, fn):
+    """What a backend says to a function that it does not take; None if it takes it."""
+    try:
+        parallel_map(fn, [5], backend=name)
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+TAKES_FUNCTIONS = [name for name in NAMES if refusal(name, square) is None]
+TAKES_KERNELS = [name for name in NAMES if refusal(name, kernels.fib) is None]
+
+each_with_functions = pytest.mark.parametrize("name", TAKES_FUNCTIONS)
+each_with_kernels = pytest.mark.parametrize("name", TAKES_KERNELS)
+each = pytest.mark.parametrize(
+    ("name", "fn"),
+    [(name, fib) for name in TAKES_FUNCTIONS] + [(name, kernels.fib) for name in TAKES_KERNELS],
+    ids=str,
+)
+
+
+def test_the_backends():
+    assert {"native", "serial"} <= set(NAMES)
+    assert set(TAKES_FUNCTIONS) | set(TAKES_KERNELS) == set(NAMES)
+    assert sorted(NAMES) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("fn", [square, kernels.fib], ids=["function", "kernel"])
+def test_a_refusal_says_what_is_accepted_and_comes_before_any_work(name, fn):
+    said = refusal(name, fn)
+    if said is not None:
+        assert f"backend '{name}' accepts" in said
+        numbers = iter([5])
+        with pytest.raises(TypeError):
+            parallel_map(fn, numbers, backend=name)
+        assert list(numbers) == [5]
+
+
+# ---- functions and kernels --------------------------------------------------------------------------
+
+
+@each
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("chunksize", [None, 1, 7, 10**9])
+def test_results_in_order(name, fn, workers, chunksize):
+    numbers = [n % 20 + 1 for n in range(200)]
+    expected = [fib(n) for n in numbers]
+    for iterable in (numbers, tuple(numbers), iter(numbers)):
+        assert parallel_map(fn, iterable, backend=name, workers=workers, chunksize=chunksize) == expected
+
+
+@each
+def test_no_items(name, fn):
+    for iterable in ([], (), iter([]), range(0)):
+        assert parallel_map(fn, iterable, backend=name) == []
+        assert parallel_map(fn, iterable, backend=name, timeout=0, strict=True) == []
+
+
+@each
+def test_an_iterator_that_raises(name, fn):
+    error = CustomError("the iterator's own")
+
+    def numbers():
+        yield from (5, 6)
+        raise error
+
+    with pytest.raises(CustomError) as caught:
+        parallel_map(fn, numbers(), backend=name)
+    assert caught.value is error
+
+
+@each
+def test_cancelled_before(name, fn):
+    cancel = Cancel()
+    cancel.set()
+    with pytest.raises(CancelledError, match="cancelled"):
+        parallel_map(fn, [92] * 8, backend=name, cancel=cancel)
+    with pytest.raises(CancelledError, match="cancelled"):
+        parallel_map(fn, [5], backend=name, cancel=cancel)
+
+
+@each
+def test_a_timeout_that_does_not_pass(name, fn):
+    assert parallel_map(fn, [5, 6], backend=name, timeout=1000) == [5, 8]
+    assert parallel_map(fn, [5, 6], backend=name, timeout=math.inf) == [5, 8]
+
+
+@each
+def test_a_timeout_of_no_time(name, fn):
+    """A call that is over at once may be over in time; one that lasts is not."""
+    with pytest.raises(TimeoutError, match=r"timeout .*passed"):
+        parallel_map(fn, [20] * 100_000, backend=name, timeout=0)
+
+
+@each
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"workers": 0}, ValueError),
+        ({"workers": "2"}, TypeError),
+        ({"chunksize": 0}, ValueError),
+        ({"timeout": -1}, ValueError),
+        ({"timeout": "x"}, TypeError),
+        ({"cancel": 1}, TypeError),
+    ],
+    ids=str,
+)
+def test_bad_options_before_anything_is_read(name, fn, options, error):
+    numbers = iter([5])
+    (option,) = options
+    with pytest.raises(error, match=rf"{option} is .*; accepted: "):
+        parallel_map(fn, numbers, backend=name, **options)
+    assert list(numbers) == [5]
+
+
+@each
+def test_nothing_to_map_over(name, fn):
+    with pytest.raises(TypeError, match="at least one iterable"):
+        parallel_map(fn, backend=name)
+
+
+@each
+def test_what_cannot_be_iterated(name, fn):
+    with pytest.raises(TypeError, match="not iterable"):
+        parallel_map(fn, 5, backend=name)
+
+
+# ---- functions in Python ----------------------------------------------------------------------------
+
+
+@each_with_functions
+@pytest.mark.parametrize("workers", WORKERS)
+def test_every_kind_of_result(name, workers):
+    for fn, columns in (
+        (str, [[1, None, 2.5]]),
+        (pow, [[2, 3, 4], [5, 2, 3]]),
+        (pow, [[2, 3], [5, 2], [7, 7]]),
+        (operator.add, [["a", "b"], ["c", "d"]]),
+        (divmod, [range(10), range(1, 11)]),
+        (list, [["ab", "c"]]),
+    ):
+        results = parallel_map(fn, *columns, backend=name, workers=workers)
+        assert results == list(map(fn, *columns))
+        assert type(results) is list
+
+
+@each_with_functions
+def test_the_shortest_ends_the_call(name):
+    assert parallel_map(pow, itertools.count(), [1, 2, 3], backend=name) == [0, 1, 8]
+    assert parallel_map(pow, [1, 2, 3], range(2), backend=name) == [1, 2]
+    assert parallel_map(pow, [1, 2, 3], [], backend=name) == []
+
+
+@each_with_functions
+def test_arrays_are_iterables_like_any_other(name):
+    results = parallel_map(square, np.arange(5), backend=name)
+    assert type(results) is list
+    assert results == [0, 1, 4, 9, 16]
+    assert parallel_map(square, array("d", [0.5]), backend=name) == [0.25]
+    assert parallel_map(str, "abc", backend=name) == ["a", "b", "c"]
+
+
+@each_with_functions
+@pytest.mark.parametrize("workers", WORKERS)
+def test_the_exception_of_the_lowest_failing_index(name, workers):
+    for numbers in (range(10), [7, 3], [0] * 50 + [7, 3] * 50, [3]):
+        expected = next(number for number in numbers if number in (3, 7))
+        with pytest.raises(CustomError, match=f"^item {expected}$"):
+            parallel_map(fails_at_3_and_7, iter(numbers), backend=name, workers=workers)
+
+
+@each_with_functions
+def test_a_failing_item_before_an_iterator_that_raises(name):
+    def numbers():
+        yield from (1, 2, 7)
+        raise LookupError("the iterator's own")
+
+    with pytest.raises(CustomError, match=r"^item 7$"):
+        parallel_map(fails_at_3_and_7, numbers(), backend=name)
+
+
+@each_with_functions
+def test_stop_iteration_is_a_runtime_error_with_the_index(name):
+    with pytest.raises(RuntimeError, match="StopIteration") as caught:
+        parallel_map(stops_at_3, [0, 1, 2, 3, 4], backend=name)
+    assert index_of(caught.value) == 3
+
+
+@each_with_functions
+def test_strict(name):
+    assert parallel_map(pow, [2, 3], [3, 2], backend=name, strict=True) == [8, 9]
+    for columns in (([1], [1, 2]), ([1, 2], [1]), (iter([1]), [1, 2]), ([], iter([1])), ([1], [1], [1, 2])):
+        with pytest.raises(ValueError, match=r"strict=True|zip\(\)"):
+            parallel_map(pow, *columns, backend=name, strict=True)
+
+
+@each_with_functions
+def test_out_is_refused(name):
+    with pytest.raises(TypeError, match="out was given; it is accepted with a kernel only"):
+        parallel_map(square, [1], backend=name, out=np.empty(1))
+
+
+@each_with_functions
+@given(st.lists(st.integers() | st.text(max_size=3) | st.none(), max_size=20), st.sampled_from(WORKERS))
+def test_equals_list_map(name, items, workers):
+    def outcome(call):
+        try:
+            return call()
+        except TypeError as error:
+            return str(error)
+
+    expected = outcome(lambda: list(map(square, items)))
+    assert outcome(lambda: parallel_map(square, items, backend=name, workers=workers)) == expected
+
+
+# ---- kernels ----------------------------------------------------------------------------------------
+
+
+@each_with_kernels
+@pytest.mark.parametrize("workers", WORKERS)
+def test_the_kind_of_the_first_buffer(name, workers):
+    numbers = [5, 6, 7, 8]
+    results = parallel_map(kernels.fib, np.array(numbers).reshape(2, 2), backend=name, workers=workers)
+    assert type(results) is np.ndarray
+    assert results.tolist() == [[5, 8], [13, 21]]
+    assert parallel_map(kernels.fib, array("q", numbers), backend=name) == array("q", [5, 8, 13, 21])
+    assert parallel_map(kernels.fib, memoryview(array("q", numbers)), backend=name).tolist() == [5, 8, 13, 21]
+
+
+@each_with_kernels
+def test_out_is_filled(name):
+    numbers = np.array([5, 6])
+    assert parallel_map(kernels.fib, numbers, backend=name, out=numbers) is numbers
+    assert numbers.tolist() == [5, 8]
+
+
+@each_with_kernels
+def test_errors_of_kernels(name):
+    with pytest.raises(ValueError, match=r"^fib: item 1 of argument 1 \(n\) is 0; accepted: 1 <= n <= 92"):
+        parallel_map(kernels.fib, [92, 0, 92], backend=name)
+    with pytest.raises(TypeError, match=r"^fib: item 2 of argument 1 \(n\)"):
+        parallel_map(kernels.fib, [92, 92, "x"], backend=name)
+    with pytest.raises(OverflowError, match=r"^collatz: item 1: "):
+        parallel_map(kernels.collatz, [27, 2**63 - 1, 2**63 - 1], backend=name)
+    with pytest.raises(ValueError, match="strict=True"):
+        parallel_map(kernels.muladd, [1], [1, 2], [1], backend=name, strict=True)
+
+
+@each_with_kernels
+def test_cancelled_while_it_runs(name, when_busy):
+    cancel = Cancel()
+    with when_busy(cancel.set), pytest.raises(CancelledError, match="0 of 8 items were finished"):
+        parallel_map(kernels.fib, [92] * 8, backend=name, cancel=cancel)
