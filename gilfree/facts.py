@@ -1,10 +1,16 @@
 """What this process has to work with, and how that was found."""
 
+from __future__ import annotations
+
 import os
 import sys
-from typing import Any
 
 from gilfree import _core
+
+# The module typing costs more to import than all of gilfree.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def cpu_count() -> int:

@@ -1,8 +1,12 @@
 """The size of the pool."""
 
-from types import TracebackType
+from __future__ import annotations
 
 from gilfree import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 class set_workers:  # noqa: N801 - called like a function, and used in a with statement

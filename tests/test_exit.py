@@ -141,37 +141,3 @@ threading.Thread(target=lambda: parallel_map(kernels.fib, numbers()), daemon=Tru
 started.wait()
 """
     )
-
-
-def test_stop_ends_the_running_calls_of_this_interpreter(run):
-    """What happens at exit, while the interpreter is still there to see it."""
-    output = run(
-        ENDLESS
-        + """
-def work():
-    try:
-        endless()
-    except RuntimeError as error:
-        print(error)
-thread = threading.Thread(target=work)
-thread.start()
-at_work(2)
-_core.stop()
-thread.join()
-assert parallel_map(kernels.fib, [20]) == [6765]
-"""
-    ).stdout
-    assert output == "fib: the interpreter is exiting; 0 of 4 items were finished\n"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs os.execv")
-def test_exec_under_a_call(run):
-    output = run(
-        ENDLESS
-        + """
-threading.Thread(target=endless, daemon=True).start()
-at_work(2)
-os.execv(sys.executable, [sys.executable, "-c", "print('next')"])
-"""
-    ).stdout
-    assert output == "next\n"

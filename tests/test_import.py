@@ -23,7 +23,8 @@ MODULES = {
         "ntpath",
         "genericpath",
     }
-    | {"stat", "_stat", "_collections_abc", "abc", "_abc", "io", "site", "collections", "collections.abc"},
+    | {"stat", "_stat", "_collections_abc", "abc", "__future__",
+    "_abc", "io", "site", "collections", "collections.abc"},
     "atexit, which the core registers with": {"atexit"},
 }
 

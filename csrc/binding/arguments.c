@@ -169,7 +169,7 @@ static int open_buffer(struct arguments *arguments, int which, PyObject *object)
                      arguments->row->name, which + 1, arguments->signature->names[which]);
         return -1;
     }
-    if ((uintptr_t)buffer->buf % (size_t)type->size != 0) {
+    if (buffer->len > 0 && (uintptr_t)buffer->buf % (size_t)type->size != 0) {
         PyErr_Format(PyExc_ValueError, "%s: argument %d (%s) is not aligned; accepted: a buffer at a multiple of %zd "
                      "bytes: pass a copy", arguments->row->name, which + 1, arguments->signature->names[which],
                      type->size);
@@ -379,6 +379,34 @@ static int check_others_end(struct arguments *arguments, int ended, Py_ssize_t i
     return 0;
 }
 
+/* Reads item i of every argument. One that can't be converted fails the call only if there is an item i of
+ * the others too: `map` asks them first, and calls nothing if one has ended. */
+static enum step read_items(struct arguments *arguments, Py_ssize_t i, int *ended)
+{
+    PyObject *failure[3] = {NULL, NULL, NULL};
+    enum step step = STEP_ITEM;
+    for (int which = 0; which < arguments->count && (step == STEP_ITEM || step == STEP_FAILED); which++) {
+        enum step next = read_item(arguments, which, i);
+        if (next == STEP_ITEM || (next == STEP_FAILED && failure[0])) {
+            PyErr_Clear();
+            continue;
+        }
+        step = next;
+        *ended = which;
+        if (step == STEP_FAILED && !PyErr_ExceptionMatches(PyExc_Exception))
+            break;
+        if (step == STEP_FAILED)
+            PyErr_Fetch(&failure[0], &failure[1], &failure[2]);
+    }
+    if (step == STEP_FAILED && failure[0]) {
+        PyErr_Restore(failure[0], failure[1], failure[2]);
+    } else {
+        for (int part = 0; part < 3; part++)
+            Py_XDECREF(failure[part]);
+    }
+    return step;
+}
+
 /* Item i could not be converted. If a buffer holds an unacceptable item before it, that one is to blame. */
 static int blame_lowest(const struct arguments *arguments, Py_ssize_t i)
 {
@@ -409,20 +437,17 @@ static int read_in_step(struct arguments *arguments, bool strict, const struct o
     for (Py_ssize_t i = 0;; i++) {
         if (i % ITEMS_BETWEEN_SIGNALS == ITEMS_BETWEEN_SIGNALS - 1 && PyErr_CheckSignals() < 0)
             return -1;
-        for (int which = 0; which < arguments->count; which++) {
-            enum step step = read_item(arguments, which, i);
-            if (step == STEP_ITEM)
-                continue;
-            arguments->n = i;
-            if (step == STEP_RAISED) {
-                PyObject **pending = arguments->pending;
-                PyErr_Fetch(&pending[0], &pending[1], &pending[2]);
-                return 0;
-            }
-            if (step == STEP_FAILED)
-                return blame_lowest(arguments, i);
-            return strict ? check_others_end(arguments, which, i) : 0;
+        arguments->n = i;
+        int ended = 0;
+        enum step step = read_items(arguments, i, &ended);
+        if (step == STEP_FAILED)
+            return blame_lowest(arguments, i);
+        if (step == STEP_RAISED) {
+            PyErr_Fetch(&arguments->pending[0], &arguments->pending[1], &arguments->pending[2]);
+            return 0;
         }
+        if (step == STEP_END)
+            return strict ? check_others_end(arguments, ended, i) : 0;
         if (has_limits && check_options(arguments, options, i) < 0)
             return -1;
     }

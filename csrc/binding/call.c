@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include <unistd.h>
+
 #include "clock.h"
 #include "errors.h"
 #include "memory.h"
@@ -42,6 +44,16 @@ static int64_t attend(struct caller *face)
     return waited * ATTEND_FACTOR > ATTEND_EVERY ? waited * ATTEND_FACTOR : ATTEND_EVERY;
 }
 
+/* A daemon thread of an interpreter that is exiting: like any that wants the GIL from now on, it never comes
+ * back. An exception would only reach stderr, or touch what is being taken down. */
+_Noreturn static void hang(struct python_caller *caller)
+{
+    if (!caller->thread)
+        caller->thread = PyEval_SaveThread();
+    for (;;)
+        pause();
+}
+
 static struct loop_result run_loop(struct state *state, loop_body *body, int64_t n, const void *context,
                                    struct loop_options *options, bool *raised)
 {
@@ -52,6 +64,8 @@ static struct loop_result run_loop(struct state *state, loop_body *body, int64_t
     options->owner = state;
     options->caller = &caller.face;
     struct loop_result result = loop_run(body, n, context, options);
+    if (result.error == GILFREE_EXITING)
+        hang(&caller);
     if (caller.thread)
         PyEval_RestoreThread(caller.thread);
     *raised = caller.raised;

@@ -57,6 +57,16 @@ void *error_at(PyObject *where)
         PyErr_Format(type, "%U: %S", where, value);
         Py_XDECREF(type);
         Py_XDECREF(value);
+    } else if (PyErr_GivenExceptionMatches(type, PyExc_StopIteration)) {
+        /* Whoever iterates over the results would take it for their end. */
+        PyObject *outer_type, *outer, *outer_traceback;
+        PyErr_Format(PyExc_RuntimeError, "%U: converting it raised StopIteration", where);
+        PyErr_Fetch(&outer_type, &outer, &outer_traceback);
+        PyErr_NormalizeException(&outer_type, &outer, &outer_traceback);
+        PyException_SetCause(outer, value);
+        PyErr_Restore(outer_type, outer, outer_traceback);
+        Py_XDECREF(type);
+        Py_XDECREF(traceback);
     } else {
         PyObject *noted = PyObject_CallMethod(value, "add_note", "O", where);
         if (noted)

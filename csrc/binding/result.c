@@ -144,7 +144,7 @@ static int check_out(const struct arguments *arguments, const Py_buffer *out)
         PyErr_Format(PyExc_ValueError, "%s: out is not contiguous; accepted: a C-contiguous buffer", name);
         return -1;
     }
-    if ((uintptr_t)out->buf % (size_t)type->size != 0) {
+    if (out->len > 0 && (uintptr_t)out->buf % (size_t)type->size != 0) {
         PyErr_Format(PyExc_ValueError, "%s: out is not aligned; accepted: a buffer at a multiple of %zd bytes", name,
                      type->size);
         return -1;
