@@ -16,6 +16,7 @@ PACKAGE = Path(gilfree.__file__).parent
 # every program that imports gilfree.
 MODULES = {
     "gilfree": {"gilfree", "gilfree._core", "gilfree.facts", "gilfree.kernels", "gilfree.workers"},
+    "annotations as text, so that typing is not imported for them": {"__future__"},
     "what Python itself loads at its start, unless told not to": {
         "os",
         "os.path",
@@ -23,8 +24,7 @@ MODULES = {
         "ntpath",
         "genericpath",
     }
-    | {"stat", "_stat", "_collections_abc", "abc", "__future__",
-    "_abc", "io", "site", "collections", "collections.abc"},
+    | {"stat", "_stat", "_collections_abc", "abc", "_abc", "io", "site", "collections", "collections.abc"},
     "atexit, which the core registers with": {"atexit"},
 }
 

@@ -1,21 +1,13 @@
 /* elementwise - cheap float64 functions, bound by memory: what a loop costs shows here. */
 #include "kernels.h"
-
-/* One function for each vector width, chosen when the library is loaded. Each gives the same bits: the
- * operations are the same, and the build forbids contracting them. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FOR_EACH_VECTOR_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EACH_VECTOR_WIDTH
-#endif
+#include "targets.h"
 
 /* The result may be the very same items as an argument, so that no pointer here is restrict: `ivdep` says
  * what the loop needs to be vectorised, that no item depends on another one's result. */
 #if defined(__clang__)
 #define ITEMS_ARE_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
-#define ITEMS_ARE_INDEPENDENT _Pragma("GCC ivdep")
+#define ITEMS_ARE_INDEPENDENT _Pragma("GCC ivdep") _Pragma("GCC unroll 4")
 #endif
 
 static inline int is_dense(gilfree_view view)

@@ -1,5 +1,6 @@
 /* integer - number theory on 64-bit integers. Nothing wraps silently. */
 #include "kernels.h"
+#include "targets.h"
 
 /* ---- fib ----------------------------------------------------------------------------------------- */
 
@@ -59,6 +60,7 @@ static inline int64_t collatz(uint64_t n)
     return steps;
 }
 
+WITH_AND_WITHOUT_BMI2
 static void collatz_range(gilfree_worker *worker, int64_t begin, int64_t end, const gilfree_view *views)
 {
     for (int64_t i = begin; i < end; i++) {
