@@ -1,6 +1,5 @@
 """The interpreter's exit: nothing outlives it, and nothing holds it up."""
 
-
 import pytest
 
 ENDLESS = """

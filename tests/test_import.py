@@ -23,6 +23,7 @@ MODULES = {
         "posixpath",
         "ntpath",
         "genericpath",
+        "errno",
     }
     | {"stat", "_stat", "_collections_abc", "abc", "_abc", "io", "site", "collections", "collections.abc"},
     "atexit, which the core registers with": {"atexit"},

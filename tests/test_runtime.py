@@ -52,8 +52,7 @@ def compiler(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session", params=BUILDS)
 def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """Compile the runtime and the kernels once, then all programs. Return the folder they are in, and what the
-    compiler said of each."""
+    """The folder with all programs, the runtime compiled once for them, and what was said of each."""
     folder = tmp_path_factory.mktemp(request.param)
     flags = FLAGS + BUILDS[request.param]
     objects = [folder / f"{source.stem}.o" for source in SOURCES]
