@@ -3,6 +3,7 @@
 import itertools
 import traceback
 
+import numpy as np
 import pytest
 from references import index_of
 
@@ -118,6 +119,20 @@ def test_stop_iteration_from_a_number_is_a_runtime_error_with_the_index():
 def test_stop_iteration_inside_an_iterable_ends_it_as_it_does_for_map():
     assert parallel_map(kernels.fib, map(stops_at_3, itertools.count(1))) == [1, 1]
     assert list(map(kernels.fib, map(stops_at_3, itertools.count(1)))) == [1, 1]
+
+
+# ---- the lowest failing index -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_lowest_failing_index_wins_though_it_fails_long_after_another(workers):
+    """One chunk fails at its end, the next one at its beginning: the second failure comes first."""
+    half = 100_000
+    numbers = np.full(2 * half, 989345275647)  # takes 1348 steps
+    numbers[half - 1 :] = OVERFLOWS
+    for _ in range(3):
+        with pytest.raises(OverflowError, match=rf"^collatz: item {half - 1}: "):
+            parallel_map(kernels.collatz, numbers, workers=workers, chunksize=half)
 
 
 # ---- what is said -----------------------------------------------------------------------------------

@@ -103,6 +103,26 @@ sys.exit()
     assert output == "called\n"
 
 
+def test_what_runs_is_stopped_at_exit(run):
+    """Seen by a function that runs later than gilfree's own, having been registered earlier."""
+    output = run(
+        """
+import atexit, threading
+def at_exit():
+    while _core.pool()["busy"]:
+        pass
+    print("stopped")
+atexit.register(at_exit)
+from gilfree import _core, kernels, parallel_map
+for _ in range(3):
+    threading.Thread(target=parallel_map, args=(kernels.fib, [60] * 4), daemon=True).start()
+while _core.pool()["busy"] < 3:
+    pass
+"""
+    ).stdout
+    assert output == "stopped\n"
+
+
 def test_an_executor_is_waited_for(run):
     output = run(
         ENDLESS
