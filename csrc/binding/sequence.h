@@ -1,0 +1,11 @@
+/* sequence - an iterable of numbers, read into an array of its own. */
+#ifndef GILFREE_SEQUENCE_H
+#define GILFREE_SEQUENCE_H
+
+#include "array.h"
+
+/* int64 if every number is whole, float64 from the first one on that is not, and if there is none at all. 1, to
+ * be closed, or -1 with an exception. */
+int sequence_open(PyObject *object, struct array *array);
+
+#endif
