@@ -212,10 +212,12 @@ int argument_open_array(struct arguments *arguments, int which, PyObject *object
         return opened < 0 ? error_at(argument_place(arguments, which, -1)), -1 : 0;
     argument->source = SOURCE_ARRAY;
     struct array *array = &argument->array;
+    if (array->ndim == 0) /* a number, whatever its type: the caller's to deal with */
+        return 1;
     if (!array->is_known || (!parameter->is_array && !item_casts(array->format, parameter->type->format)))
         return refuse_type(arguments, which, -1, array);
     if (parameter->is_array) {
-        argument->length = array->ndim ? array->shape[0] : 0;
+        argument->length = array->shape[0];
         if (array_row_items(array, arguments->row->reduce.any_order, &argument->items) < 0)
             return -1;
     } else {
@@ -328,13 +330,8 @@ static int open_value(struct arguments *arguments, int which, PyObject *object)
         return -1;
     if (opened && argument->array.ndim > 0)
         return 0;
-    if (opened) { /* a NumPy scalar is an array too, of no dimension: it is a number */
-        if (arguments->model == argument)
-            arguments->model = NULL;
-        free(argument->items.dimensions);
+    if (opened) /* as a NumPy scalar is */
         array_close(&argument->array);
-        argument->is_loaded = false;
-    }
     return open_number(arguments, which, object);
 }
 

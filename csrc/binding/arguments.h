@@ -102,7 +102,7 @@ int argument_check_number(const struct arguments *arguments, int which, Py_ssize
 /* Starts argument `which`, the ones before it being open. */
 struct argument *argument_start(struct arguments *arguments, int which);
 
-/* The object as an array, if it is one: 1, 0, or -1. */
+/* The object as an array, if it is one: 1, 0, or -1. One without dimensions is not looked at any further. */
 int argument_open_array(struct arguments *arguments, int which, PyObject *object);
 
 /* Converts a number, alone or as item `index`. */

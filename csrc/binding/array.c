@@ -67,13 +67,19 @@ static int open_buffer(PyObject *object, struct array *array, int flags)
     array->itemsize = buffer->itemsize;
     array->code = buffer->format ? buffer->format : "B";
     array->is_known = format_of_code(array->code, array->itemsize, &array->format, &array->swapped);
+    if (array->ndim < 0 || array->ndim > PyBUF_MAX_NDIM || (array->ndim > 0 && !array->shape)) {
+        PyErr_Format(PyExc_BufferError, "the buffer says nothing of its %d dimensions", array->ndim);
+        return -1;
+    }
+    if (array->ndim > 0 && !array->strides) { /* as ctypes does, whatever it was asked for */
+        if (!new_layout(array, array->ndim))
+            return -1;
+        memcpy(array->layout, buffer->shape, (size_t)array->ndim * sizeof *array->layout);
+        set_contiguous(array);
+    }
     if (array->ndim == 1 && array->itemsize > 0 && array->shape[0] == buffer->len / array->itemsize) {
         array->n = array->shape[0]; /* as nearly always */
         return 0;
-    }
-    if (array->ndim < 0 || array->ndim > PyBUF_MAX_NDIM || (array->ndim > 0 && (!array->shape || !array->strides))) {
-        PyErr_Format(PyExc_BufferError, "the buffer says nothing of its %d dimensions", array->ndim);
-        return -1;
     }
     if (count_items(array, "the buffer") < 0)
         return -1;

@@ -83,10 +83,11 @@ static int open_iterable(struct arguments *arguments, int which, PyObject *objec
     if (known == 0 && !argument->parameter->is_array) {
         PyObject *repeated = NULL;
         known = endless_repeat(object, &repeated);
-        argument->view = (gilfree_view){(char *)&argument->number, 0};
-        if (known > 0 && argument_take_number(arguments, which, 0, repeated, &argument->number) < 0)
-            known = -1;
-        Py_XDECREF(repeated);
+        if (known > 0) {
+            argument->view = (gilfree_view){(char *)&argument->number, 0};
+            known = argument_take_number(arguments, which, 0, repeated, &argument->number) < 0 ? -1 : 1;
+            Py_DECREF(repeated);
+        }
     }
     if (known != 0)
         return known < 0 ? -1 : 0;
