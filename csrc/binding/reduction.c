@@ -22,7 +22,7 @@ struct reduction_run {
 static const struct items *items_of(const struct arguments *arguments, int which, Py_ssize_t index)
 {
     const struct argument *argument = &arguments->each[which];
-    return argument->source == SOURCE_ARRAY ? &argument->items : &argument->each_array[index].items;
+    return argument->source == SOURCE_ARRAY ? &argument->items : &argument->each_array[index < 0 ? 0 : index].items;
 }
 
 static bool is_float(enum item_format format)
@@ -61,7 +61,7 @@ int reduction_check_item(const struct arguments *arguments, Py_ssize_t index)
         Py_ssize_t n = (Py_ssize_t)items_of(arguments, a, index)->n, wanted = (Py_ssize_t)items_of(arguments, first, index)->n;
         if (n == wanted)
             continue;
-        PyObject *place = argument_place(arguments, a, arguments->n == 1 ? -1 : index);
+        PyObject *place = argument_place(arguments, a, index);
         if (place)
             PyErr_Format(PyExc_ValueError, "%U holds %zd items and that of argument %d holds %zd; accepted: arrays of one length",
                          place, n, first + 1, wanted);
@@ -70,8 +70,11 @@ int reduction_check_item(const struct arguments *arguments, Py_ssize_t index)
     }
     if (find_variant(arguments, index) >= 0)
         return 0;
-    PyErr_Format(PyExc_TypeError, "%s: item %zd: no type of the kernel holds the integers of all its arrays; accepted: arrays of "
-                 "one type, or casts by the caller", arguments->row->name, index);
+    PyObject *place = index < 0 ? PyUnicode_FromString("") : PyUnicode_FromFormat("item %zd: ", index);
+    if (place)
+        PyErr_Format(PyExc_TypeError, "%s: %Uno type of the kernel holds the integers of all its arrays; accepted: arrays of one "
+                     "type, or casts by the caller", arguments->row->name, place);
+    Py_XDECREF(place);
     return -1;
 }
 
@@ -213,7 +216,7 @@ PyObject *reduction_call(struct state *state, const struct arguments *arguments,
                          _Atomic float *cost)
 {
     PyObject *result = NULL;
-    if (reduction_check_item(arguments, 0) < 0)
+    if (reduction_check_item(arguments, -1) < 0)
         return NULL;
     struct reduction_run *run = run_new(arguments);
     if (!run)

@@ -8,7 +8,7 @@
 #include "arguments.h"
 #include "options.h"
 
-/* Is there a row for item `index`, and are its arrays of one length? 0, or -1 with an exception. */
+/* Is there a row for item `index` (-1: the only one), and are its arrays of one length? 0, or -1 with an exception. */
 int reduction_check_item(const struct arguments *arguments, Py_ssize_t index);
 
 /* The one result of arguments_from_item, or NULL with an exception. Takes over the arguments' memory, `call`. */
