@@ -57,14 +57,14 @@ static int endless_repeat(PyObject *object, PyObject **repeated)
     Py_XDECREF(type);
     if (!is_repeat)
         return PyErr_Occurred() ? -1 : 0;
-    /* (repeat, (object,)), or (repeat, (object, times)) */
-    PyObject *reduced = PyObject_CallMethod(object, "__reduce__", NULL);
-    PyObject *arguments = reduced ? PySequence_GetItem(reduced, 1) : NULL;
-    Py_ssize_t count = arguments ? PySequence_Size(arguments) : -1;
-    *repeated = count == 1 ? PySequence_GetItem(arguments, 0) : NULL;
-    Py_XDECREF(reduced);
-    Py_XDECREF(arguments);
-    return count < 0 || (count == 1 && !*repeated) ? -1 : count == 1;
+    PyObject *hint = PyObject_CallMethod(object, "__length_hint__", NULL);
+    if (hint || !PyErr_ExceptionMatches(PyExc_TypeError)) {
+        Py_XDECREF(hint);
+        return hint ? 0 : -1;
+    }
+    PyErr_Clear();
+    *repeated = PyIter_Next(object);
+    return *repeated ? 1 : -1;
 }
 
 static int open_iterable(struct arguments *arguments, int which, PyObject *object)
