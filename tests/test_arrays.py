@@ -166,7 +166,8 @@ def test_out_is_filled_wherever_it_lies_unless_it_overlaps(data):
         return np.lib.stride_tricks.as_strided(memory[start // 8 :], shape, strides)
 
     x, out = view(), view()
-    identical = x.ctypes.data == out.ctypes.data and x.strides == out.strides
+    steps = [pair for pair, length in zip(zip(x.strides, out.strides, strict=True), shape, strict=True) if length > 1]
+    identical = x.ctypes.data == out.ctypes.data and all(a == b for a, b in steps)
     expected = kernels.polynomial(x.copy())
     before = memory.copy()
     try:
@@ -240,6 +241,9 @@ def test_a_repeated_number_beside_an_array():
         parallel_map(kernels.muladd, x, itertools.repeat("2"), x)
     with pytest.raises(ValueError, match=r"item 0 of argument 1 \(n\) is 0; accepted"):
         parallel_map(kernels.fib, itertools.repeat(0))
+    with pytest.raises(ValueError, match="it repeats a number without end; accepted: an iterable that ends"):
+        kernels.sum(itertools.repeat(1.5))
+    assert kernels.sum(itertools.repeat(1.5, 4)) == 6
 
 
 # ---- lenders without a buffer -----------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include "errors.h"
 #include "memory.h"
 #include "reduction.h"
+#include "sequence.h"
 
 #define ITEMS_FIRST 64
 #define ITEMS_BETWEEN_SIGNALS 65536
@@ -43,28 +44,6 @@ static int open_range(struct argument *argument, PyObject *object)
     }
     argument->source = SOURCE_RANGE;
     return 1;
-}
-
-/* 1 with a new reference to what it repeats without end, 0 if it is something else, -1 with an exception. What
- * ends is left to be read: whoever else holds it would find it as long as before. */
-static int endless_repeat(PyObject *object, PyObject **repeated)
-{
-    PyObject *name = PyUnicode_FromString("itertools"), *module = name ? PyImport_GetModule(name) : NULL;
-    PyObject *type = module ? PyObject_GetAttrString(module, "repeat") : NULL;
-    bool is_repeat = type && (PyObject *)Py_TYPE(object) == type;
-    Py_XDECREF(name);
-    Py_XDECREF(module);
-    Py_XDECREF(type);
-    if (!is_repeat)
-        return PyErr_Occurred() ? -1 : 0;
-    PyObject *hint = PyObject_CallMethod(object, "__length_hint__", NULL);
-    if (hint || !PyErr_ExceptionMatches(PyExc_TypeError)) {
-        Py_XDECREF(hint);
-        return hint ? 0 : -1;
-    }
-    PyErr_Clear();
-    *repeated = PyIter_Next(object);
-    return *repeated ? 1 : -1;
 }
 
 static int open_iterable(struct arguments *arguments, int which, PyObject *object)

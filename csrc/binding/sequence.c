@@ -71,9 +71,37 @@ static int read_all(struct reading *reading, PyObject *iterator)
     return PyErr_Occurred() ? -1 : 0;
 }
 
+int endless_repeat(PyObject *object, PyObject **repeated)
+{
+    PyObject *name = PyUnicode_FromString("itertools"), *module = name ? PyImport_GetModule(name) : NULL;
+    PyObject *type = module ? PyObject_GetAttrString(module, "repeat") : NULL;
+    bool is_repeat = type && (PyObject *)Py_TYPE(object) == type;
+    Py_XDECREF(name);
+    Py_XDECREF(module);
+    Py_XDECREF(type);
+    if (!is_repeat)
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *hint = PyObject_CallMethod(object, "__length_hint__", NULL);
+    if (hint || !PyErr_ExceptionMatches(PyExc_TypeError)) {
+        Py_XDECREF(hint);
+        return hint ? 0 : -1;
+    }
+    PyErr_Clear();
+    *repeated = PyIter_Next(object);
+    return *repeated ? 1 : -1;
+}
+
 int sequence_open(PyObject *object, struct array *array)
 {
     struct reading reading = {.is_whole = true};
+    PyObject *repeated = NULL;
+    int is_endless = endless_repeat(object, &repeated);
+    Py_XDECREF(repeated);
+    if (is_endless != 0) {
+        if (is_endless > 0)
+            PyErr_SetString(PyExc_ValueError, "it repeats a number without end; accepted: an iterable that ends");
+        return -1;
+    }
     PyObject *iterator = PyObject_GetIter(object);
     if (!iterator)
         return -1;

@@ -8,4 +8,8 @@
  * be closed, or -1 with an exception. */
 int sequence_open(PyObject *object, struct array *array);
 
+/* An itertools.repeat without an end? 1 with a new reference to what it repeats, 0 if it is something else, -1 with
+ * an exception. One that ends is left to be read, as `map` would read it. */
+int endless_repeat(PyObject *object, PyObject **repeated);
+
 #endif
