@@ -138,7 +138,7 @@ static struct reduction_run *run_new(const struct arguments *arguments)
         are_alike = are_alike && (!is_array || is_row || n == 1);
         run->each_argument[a] = (struct reduce_argument){
             .is_number = !is_array,
-            .each = is_row || !is_array ? NULL : (const char *)&argument->each_array[0].items,
+            .each = is_row || !is_array || n == 0 ? NULL : (const char *)&argument->each_array[0].items,
             .each_size = sizeof *argument->each_array,
             .first = argument->items,
             .apart = is_row && is_array ? argument->array.strides[0] : 0,
