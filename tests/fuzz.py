@@ -125,7 +125,7 @@ class Fuzzer:
         return x
 
     def lender(self, x: np.ndarray) -> Any:
-        if x.dtype.kind not in "iufb" or isinstance(x, np.ma.MaskedArray) or not x.dtype.isnative:
+        if x.dtype.char not in NUMBERS + ["l", "L"] or isinstance(x, np.ma.MaskedArray) or not x.dtype.isnative:
             return x
         return self.pick(x, x, x, Lends(x, self.pick("__array_interface__", "__array__", "__dlpack__")), memoryview(x))
 
