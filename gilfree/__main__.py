@@ -23,7 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     apply = commands.add_parser("map", help="apply a kernel to numbers: one result a line")
     apply.add_argument("kernel", choices=names, metavar="KERNEL", help=", ".join(names))
     apply.add_argument(
-        "numbers", nargs="+", metavar="ARG", help="a number; for a kernel of several arguments, or of an array, as in 1,2,3"
+        "numbers",
+        nargs="+",
+        metavar="ARG",
+        help="a number; for a kernel of several arguments, or of an array, as in 1,2,3",
     )
     apply.add_argument("--workers", type=int, help="threads at work at most (the pool's size; -1: all CPUs)")
     apply.add_argument("--timeout", type=float, help="seconds until the call is stopped")

@@ -111,8 +111,8 @@ def check(kernel: Any, results: Any, columns: list[np.ndarray]) -> None:
 
 
 def sample(name: str, n: int, seed: int = 0) -> np.ndarray:
-    """n numbers of any type, the same on every machine and with every NumPy: splitmix64 (G. L. Steele, D. Lea,
-    C. H. Flood, Fast splittable pseudorandom number generators, 2014)."""
+    """n numbers of any type, the same on every machine and with every NumPy: splitmix64 (G. L. Steele,
+    D. Lea, C. H. Flood, Fast splittable pseudorandom number generators, 2014)."""
     bits = (np.arange(n, dtype=np.uint64) + np.uint64(1_000_003 * seed + 1)) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         bits = (bits ^ bits >> np.uint64(shift)) * np.uint64(factor)

@@ -1,11 +1,14 @@
-"""Writes gilfree/kernels.pyi from the rows: ``python tests/stubs.py``. A test holds the two together."""
+"""Writes what is derived from the rows, the stub gilfree/kernels.pyi and the page docs/kernels.md:
+``python tests/stubs.py``. A test holds them together."""
 
 from pathlib import Path
+from typing import Any
 
 import gilfree
 from gilfree import _core
 
 PATH = Path(gilfree.__file__).with_name("kernels.pyi")
+PAGE = Path(__file__).parents[1] / "docs" / "kernels.md"
 
 HEADER = """\
 # Written by tests/stubs.py from the tables of rows in csrc/kernels: change those.
@@ -93,5 +96,45 @@ def render() -> str:
     return "".join(parts)
 
 
+PAGE_HEADER = """\
+<!-- Written by tests/stubs.py from the tables of rows in csrc/kernels: change those. -->
+
+# The kernels
+
+A kernel of the pattern *map* makes a number of a number: `kernels.fib(38)`; item by item `kernels.fib(array)` or
+`gilfree.parallel_map(kernels.fib, iterable)`. One of the pattern *reduce* makes a number of an array:
+`kernels.sum(array)`, or `gilfree.parallel_map(kernels.sum, arrays)`, an array an item.
+
+Where a kernel has several types, the first in the list is used that holds every number of the array as it is:
+bool, int8, int16, uint16, uint32 and float16 are cast to the next type that does. Integers are never cast to
+floats where there is a type for integers. Sums of integers are exact, in 128 bits and more; OverflowError only if
+the result does not fit. Floats, float32 too, are added in float64. The bits of a result depend on the array
+alone, not on workers or the machine.
+"""
+
+
+def types(kernel: Any) -> str:
+    """Results and types of all rows, those with one result together."""
+    by_result: dict[str, list[str]] = {}
+    for signature in kernel.signatures:
+        result, arguments = parse(signature)
+        by_result.setdefault(result, []).append(arguments[0][0].removesuffix("[]"))
+    return "; ".join(f"{', '.join(names)} → {result}" for result, names in by_result.items())
+
+
+def page() -> str:
+    """The text of the page."""
+    parts = [PAGE_HEADER]
+    for family in dict.fromkeys(kernel.family for kernel in _core.kernels):
+        parts.append(f"\n## {family}\n\n| kernel | types | |\n|---|---|---|\n")
+        for kernel in _core.kernels:
+            if kernel.family == family:
+                names = ", ".join(name for _, name in parse(kernel.signatures[0])[1])
+                parts.append(f"| `{kernel.__name__}({names})` | {types(kernel)} | {kernel.__doc__} |\n")
+    return "".join(parts)
+
+
 if __name__ == "__main__":
     PATH.write_text(render())
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page())

@@ -9,7 +9,12 @@ import pytest
 @pytest.mark.skipif(sys.platform != "linux", reason="reads its own memory from /proc")
 @pytest.mark.parametrize("seed", range(4))
 def test_no_call_crashes_leaks_or_is_wrong(run, seed):
-    output = run("import fuzz, sys; fuzz.main(1000, int(sys.argv[1]))", str(seed), env={"PYTHONPATH": FOLDERS}, flags=())
+    output = run(
+        "import fuzz, sys; fuzz.main(1000, int(sys.argv[1]))",
+        str(seed),
+        env={"PYTHONPATH": FOLDERS},
+        flags=(),
+    )
     assert output.stdout.startswith("1000 calls")
 
 

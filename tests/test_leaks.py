@@ -118,9 +118,15 @@ FAILURES = {
     "lengths of arrays": (ValueError, lambda: parallel_map(kernels.dot, [FLOATS, FEW], [FLOATS, FEW[1:]])),
     "a sum too great": (OverflowError, lambda: parallel_map(kernels.sum, [FEW, [2**63 - 1, 1], FLOATS])),
     "nothing to find": (ValueError, lambda: parallel_map(kernels.min, [FEW, [], FLOATS])),
-    "out overlaps an array of arrays": (ValueError, lambda: parallel_map(kernels.max, [OUT, OUT], out=OUT[:2])),
+    "out overlaps an array of arrays": (
+        ValueError,
+        lambda: parallel_map(kernels.max, [OUT, OUT], out=OUT[:2]),
+    ),
     "DLPack of a wrong type": (TypeError, lambda: kernels.sum(Lends(COMPLEX))),
-    "an iterator of arrays raises": (RaisingError, lambda: parallel_map(kernels.sum, numbers_then_raise([FEW, FLOATS]))),
+    "an iterator of arrays raises": (
+        RaisingError,
+        lambda: parallel_map(kernels.sum, numbers_then_raise([FEW, FLOATS])),
+    ),
     "wrong item in a list": (TypeError, lambda: parallel_map(kernels.fib, BAD)),
     "wrong item in a tuple": (TypeError, lambda: parallel_map(kernels.fib, tuple(BAD))),
     "wrong item from a generator": (TypeError, lambda: parallel_map(kernels.fib, (item for item in BAD))),

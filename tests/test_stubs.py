@@ -52,6 +52,7 @@ def check(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
 
 def test_stub_of_kernels_is_the_one_the_rows_give():
     assert stubs.PATH.read_text() == stubs.render(), "run python tests/stubs.py"
+    assert stubs.PAGE.read_text() == stubs.page(), "run python tests/stubs.py"
 
 
 def test_stub_of_the_core_names_what_the_core_has():
