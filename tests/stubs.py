@@ -101,14 +101,14 @@ PAGE_HEADER = """\
 
 # The kernels
 
-A kernel of the pattern *map* makes a number of a number: `kernels.fib(38)`; item by item `kernels.fib(array)` or
-`gilfree.parallel_map(kernels.fib, iterable)`. One of the pattern *reduce* makes a number of an array:
+A kernel of the pattern *map* makes a number of a number: `kernels.fib(38)`; item by item `kernels.fib(array)`
+or `gilfree.parallel_map(kernels.fib, iterable)`. One of the pattern *reduce* makes a number of an array:
 `kernels.sum(array)`, or `gilfree.parallel_map(kernels.sum, arrays)`, an array an item.
 
 Where a kernel has several types, the first in the list is used that holds every number of the array as it is:
 bool, int8, int16, uint16, uint32 and float16 are cast to the next type that does. Integers are never cast to
-floats where there is a type for integers. Sums of integers are exact, in 128 bits and more; OverflowError only if
-the result does not fit. Floats, float32 too, are added in float64. The bits of a result depend on the array
+floats where there is a type for integers. Sums of integers are exact, in 128 bits and more; OverflowError only
+if the result does not fit. Floats, float32 too, are added in float64. The bits of a result depend on the array
 alone, not on workers or the machine.
 """
 

@@ -1,5 +1,5 @@
-"""Whatever holds numbers goes in: layouts and types that are not the kernel's own, lenders of memory without a
-buffer, and objects that lie, raise or change while they are read."""
+"""Whatever holds numbers goes in: layouts and types that are not the kernel's own, lenders of memory without
+a buffer, and objects that lie, raise or change while they are read."""
 
 import ctypes
 import itertools

@@ -1,5 +1,5 @@
-"""The contract of every kernel that maps number to number. The rows are found by themselves: a new one is held
-to it at once. Those that make a number of an array are held to that of test_reductions.py."""
+"""The contract of every kernel that maps number to number. The rows are found by themselves: a new one is
+held to it at once. Those that make a number of an array are held to that of test_reductions.py."""
 
 import builtins
 import contextlib
