@@ -475,6 +475,23 @@ static void overlap_is_never_missed(void)
     CHECK(answers[0] > 100 && answers[1] > 100);
 }
 
+/* Which of 24 large numbers add up to another one: a search that must give up. The item lies where some do. */
+static void overlap_that_is_hard_to_find_is_not_missed(void)
+{
+    enum { NUMBERS = 24 };
+    for (int round = 0; round < 20; round++) {
+        struct dimension dimensions[NUMBERS];
+        char *base = (char *)((uintptr_t)1 << 40); /* never touched */
+        struct items sums = {base, INT64_C(1) << NUMBERS, ITEM_UINT8, false, NUMBERS, 0, dimensions};
+        struct items item = {base, 1, ITEM_UINT8, false, 1, 1, NULL};
+        for (int d = 0; d < NUMBERS; d++) {
+            dimensions[d] = (struct dimension){2, random_from(INT64_C(1) << 39, INT64_C(1) << 40)};
+            item.data += random_from(0, 1) * dimensions[d].stride;
+        }
+        CHECK(items_overlap(&sums, &item) && items_overlap(&item, &sums));
+    }
+}
+
 /* Columns, halves, channels, every other row: what there is of disjoint views in real code is found to be disjoint, of
  * whatever size. */
 static void disjoint_views_of_large_arrays_are_told_apart(void)
@@ -589,6 +606,7 @@ int main(void)
     RUN(direct_items_are_aligned_native_and_of_the_type);
     RUN(overlap_is_exact_for_small_layouts);
     RUN(overlap_is_never_missed);
+    RUN(overlap_that_is_hard_to_find_is_not_missed);
     RUN(disjoint_views_of_large_arrays_are_told_apart);
     RUN(nothing_overlaps_nothing);
     RUN(items_said_to_be_distinct_are);

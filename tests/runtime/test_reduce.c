@@ -200,7 +200,7 @@ static void check_batch(struct batch *batch, int part)
 {
     for (int w = 0; w < COUNT(workers_tried); w++)
         for (int c = 0; c < COUNT(chunksizes); c++) {
-            if ((w + c + part) % (SLOW ? 10 : 3) != 0)
+            if ((w + c + part) % (SLOW ? 10 : 4) != 0)
                 continue;
             clear_results(batch);
             check_results(batch, reduce_run(&batch->all, OPTIONS(.workers = workers_tried[w], .chunksize = chunksizes[c])));
@@ -428,11 +428,11 @@ static struct job span_job(int64_t n)
 static void every_leaf_is_in_the_tree_once(void)
 {
     static struct job jobs[200];
-    for (int round = 0; round < (SLOW ? 30 : 200); round++) {
+    for (int round = 0; round < (SLOW ? 20 : 150); round++) {
         int64_t count = random_from(1, COUNT(jobs));
         for (int64_t i = 0; i < count; i++) {
             int64_t n = random_from(0, 1) ? random_from(0, 5000) : random_from(0, 40) * GILFREE_LEAF + random_from(-1, 1);
-            n = i % 50 == 0 ? random_from(0, INT64_C(1) << (STRESS ? 24 : 28)) : n < 0 ? 0 : n;
+            n = i % 50 == 0 ? random_from(0, INT64_C(1) << (STRESS ? 24 : 27)) : n < 0 ? 0 : n;
             n -= n % 10 == 7; /* that would be an error */
             jobs[i] = span_job(n);
         }
@@ -456,7 +456,7 @@ static void the_lowest_failing_reduction_is_reported(void)
     for (int64_t i = 0; i < COUNT(large); i++)
         large[i] = INT64_MAX / GILFREE_LEAF - i;
     int64_t failures = 0;
-    for (int round = 0; round < (SLOW ? 100 : 1000); round++) {
+    for (int round = 0; round < (SLOW ? 100 : 400); round++) {
         int64_t count = random_from(1, COUNT(jobs)), rarity = random_from(1, 200);
         struct batch *batch = make_batch(sum, types, jobs, count);
         for (int64_t i = 0; i < count; i++) {
