@@ -320,6 +320,16 @@ void items_store(const struct items *items, int64_t begin, int64_t count, const 
 #define DIMENSIONS_MAX 64
 #define STEPS_MAX 2000 /* of the search for a shared byte */
 
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 /* Is there a sum of multiples, k[d] of strides[d] with 0 <= k[d] < lengths[d], that lies between low and high,
  * both excluded? The strides are positive and descend. `steps` counts down; at 0 the answer is yes.
  * (A bounded linear Diophantine problem, as in NumPy's solve_diophantine: hard in general, and short for all
@@ -330,13 +340,17 @@ static bool reaches(const struct dimension *dimensions, int ndim, int64_t low, i
         return true;
     if (ndim == 0)
         return low < 0 && 0 < high;
-    int64_t rest = 0;
-    for (int d = 1; d < ndim; d++)
+    int64_t stride = dimensions[0].stride, last = dimensions[0].length - 1, rest = 0, divisor = stride;
+    for (int d = 1; d < ndim; d++) {
         rest += (dimensions[d].length - 1) * dimensions[d].stride;
-    int64_t stride = dimensions[0].stride, last = dimensions[0].length - 1;
+        divisor = common_divisor(divisor, dimensions[d].stride);
+    }
+    /* No sum is negative, and all are multiples of the divisor: the greatest one below high must lie above low. */
+    if (high <= 0 || (high - 1) / divisor * divisor <= low)
+        return false;
     /* k * stride + rest > low, and k * stride < high */
     int64_t first = low - rest < 0 ? 0 : (low - rest) / stride + 1;
-    int64_t end = high <= 0 ? -1 : (high - 1) / stride;
+    int64_t end = (high - 1) / stride;
     for (int64_t k = first; k <= end && k <= last; k++)
         if (reaches(dimensions + 1, ndim - 1, low - k * stride, high - k * stride, steps))
             return true;
@@ -384,9 +398,15 @@ bool items_overlap(const struct items *a, const struct items *b)
     for (int d = of_a; d < count; d++)
         apart -= (dimensions[d].length - 1) * dimensions[d].stride;
     qsort(dimensions, (size_t)count, sizeof *dimensions, by_descending_stride);
+    int kept = 0;
+    for (int d = 0; d < count; d++) /* multiples of one stride in both are multiples of it together */
+        if (kept && dimensions[kept - 1].stride == dimensions[d].stride)
+            dimensions[kept - 1].length += dimensions[d].length - 1;
+        else
+            dimensions[kept++] = dimensions[d];
     /* They share a byte if -size of a < begin of a - begin of b < size of b. */
     int steps = STEPS_MAX;
-    return reaches(dimensions, count, -sizes[a->format] - apart, sizes[b->format] - apart, &steps);
+    return reaches(dimensions, kept, -sizes[a->format] - apart, sizes[b->format] - apart, &steps);
 }
 
 bool items_are_distinct(const struct items *items)
