@@ -1,7 +1,8 @@
 /* extrema - the least and the greatest items of arrays, and where they are.
  *
  * NaN is both less and greater than everything, as in NumPy: an array that holds one has no other extremum. Of equal
- * items the first counts (0.0 and -0.0 are equal). The lanes stand in the source: see sums.c. */
+ * items argmin and argmax give the first; which of 0.0 and -0.0, which are equal, min and max give, the array's length
+ * and order decide. The lanes stand in the source: see sums.c. */
 #include "kernels.h"
 #include "numbers.h"
 #include "targets.h"

@@ -60,12 +60,14 @@ static inline double add_lanes(double lanes[LANES])
 
 #define ITEM(i) ((double)x[i])
 #define PRODUCT(i) ((double)x[i] * (double)y[i])
+#define DEVIATION(i) ((double)x[i] - c)
 #define SQUARED_DEVIATION(i) (((double)x[i] - c) * ((double)x[i] - c))
 #define SCALED_SQUARE(i) (((double)x[i] * c) * ((double)x[i] * c))
 
 #define DEFINE_FLOAT_SUMS(name, type, of_sum)           \
     DEFINE_SUM(items_##name, type, type, ITEM)          \
-    DEFINE_SUM(products_##name, type, type, PRODUCT)
+    DEFINE_SUM(products_##name, type, type, PRODUCT)    \
+    DEFINE_SUM(rests_##name, type, type, DEVIATION)
 FLOAT_TYPES(DEFINE_FLOAT_SUMS)
 
 #define DEFINE_SQUARE_SUMS(name, type, of_sum)                   \
@@ -332,43 +334,65 @@ static gilfree_error finish_norm(const void *partial, int64_t n, const gilfree_n
 /* ---- var, std, mean_var -------------------------------------------------------------------------- */
 
 /* The squared deviations are those from the mean of the items so far: T. F. Chan, G. H. Golub, R. J. LeVeque,
- * Updating formulae and a pairwise algorithm for computing sample variances, 1982. */
+ * Updating formulae and a pairwise algorithm for computing sample variances, 1982. What rounding the mean left out is
+ * kept: far from 0 it is as large as a small deviation. */
 struct moments {
     int64_t n;
-    double mean;
-    double deviations;
-    double sum;         /* of floats */
-    struct exact exact; /* of integers */
+    double mean;       /* rounded */
+    double rest;       /* the sum of the deviations from it: 0, were it exact */
+    double deviations; /* the sum of the squared deviations from the exact mean */
+    union {
+        double of_floats;
+        struct exact of_integers;
+    } sum;
 };
 
 _Static_assert(sizeof(struct moments) <= GILFREE_PARTIAL_MAX, "a partial must not be larger");
+
+static inline struct moments moments_of(int64_t n, double mean, double rest, double deviations)
+{
+    return (struct moments){n, mean, rest, n ? deviations - rest * (rest / (double)n) : 0, {0}};
+}
 
 #define DEFINE_FLOAT_MOMENTS(name, type, of_sum)                                                              \
     static void moments_##name(int64_t begin, int64_t n, const void *const *arrays, void *partial)           \
     {                                                                                                         \
         double sum = items_##name(arrays[0], NULL, 0, n), mean = n ? sum / (double)n : 0;                     \
+        struct moments *moments = partial;                                                                    \
         (void)begin;                                                                                          \
-        *(struct moments *)partial =                                                                          \
-            (struct moments){n, mean, deviations_##name(arrays[0], NULL, mean, n), .sum = sum};               \
+        *moments = moments_of(n, mean, rests_##name(arrays[0], NULL, mean, n),                                \
+                              deviations_##name(arrays[0], NULL, mean, n));                                   \
+        moments->sum.of_floats = sum;                                                                         \
     }
 FLOAT_TYPES(DEFINE_FLOAT_MOMENTS)
+
+/* The sum less n times the mean, all but the last step exactly. */
+static inline double exact_rest(struct exact sum, int64_t n, double mean)
+{
+    double whole = floor(mean);
+    int128 difference = (int128)((uint128)sum.high << 64 | sum.low) - (int128)n * (int128)whole;
+    return (double)difference - (double)n * (mean - whole);
+}
 
 #define DEFINE_EXACT_MOMENTS(name, type, of_sum)                                                              \
     static void moments_##name(int64_t begin, int64_t n, const void *const *arrays, void *partial)           \
     {                                                                                                         \
         struct exact sum = exact_items_##name(arrays[0], n);                                                  \
         double mean = n ? exact_as_double(sum) / (double)n : 0;                                               \
+        struct moments *moments = partial;                                                                    \
         (void)begin;                                                                                          \
-        *(struct moments *)partial =                                                                          \
-            (struct moments){n, mean, deviations_##name(arrays[0], NULL, mean, n), .exact = sum};             \
+        *moments = moments_of(n, mean, exact_rest(sum, n, mean),                                              \
+                              deviations_##name(arrays[0], NULL, mean, n));                                   \
+        moments->sum.of_integers = sum;                                                                       \
     }
 INTEGER_TYPES(DEFINE_EXACT_MOMENTS)
 
 static inline void combine_moments(struct moments *a, const struct moments *b, double mean)
 {
-    double apart = b->mean - a->mean;
-    double weight = (double)a->n * ((double)b->n / ((double)a->n + (double)b->n));
-    a->deviations = (a->deviations + b->deviations) + apart * apart * weight;
+    double na = (double)a->n, nb = (double)b->n;
+    double apart = (b->mean - a->mean) + (b->rest / nb - a->rest / na);
+    a->deviations = (a->deviations + b->deviations) + apart * apart * (na * (nb / (na + nb)));
+    a->rest = (a->rest + na * (a->mean - mean)) + (b->rest + nb * (b->mean - mean));
     a->n += b->n;
     a->mean = mean;
 }
@@ -378,16 +402,16 @@ static void combine_float_moments(void *left, const void *right)
 {
     struct moments *a = left;
     const struct moments *b = right;
-    a->sum += b->sum;
-    combine_moments(a, b, a->sum / (double)(a->n + b->n));
+    a->sum.of_floats += b->sum.of_floats;
+    combine_moments(a, b, a->sum.of_floats / (double)(a->n + b->n));
 }
 
 static void combine_exact_moments(void *left, const void *right)
 {
     struct moments *a = left;
     const struct moments *b = right;
-    a->exact = exact_sum(a->exact, b->exact);
-    combine_moments(a, b, exact_as_double(a->exact) / (double)(a->n + b->n));
+    a->sum.of_integers = exact_sum(a->sum.of_integers, b->sum.of_integers);
+    combine_moments(a, b, exact_as_double(a->sum.of_integers) / (double)(a->n + b->n));
 }
 
 /* As in NumPy, more degrees of freedom than there are count as none. */

@@ -39,7 +39,7 @@ struct items {
     bool swapped; /* bytes in the other order than the machine's */
     int ndim;     /* 0 or 1: one dimension */
     ptrdiff_t stride;
-    struct dimension *dimensions; /* owned by whoever made the items; NULL if ndim <= 1 */
+    struct dimension *dimensions; /* none of length 0; owned by whoever made the items; NULL if ndim <= 1 */
 };
 
 ptrdiff_t item_size(enum item_format format);

@@ -533,11 +533,11 @@ static void a_large_offset_leaves_the_variance_alone(void)
             add(&squares, apart * apart);
         }
         long double var = total_of(squares) / n;
-        check_close(value_of("var", types[t], x, n), var, 1e-9 * (double)var);
-        check_close(value_of("std", types[t], x, n), sqrtl(var), 1e-9 * sqrt((double)var));
+        check_close(value_of("var", types[t], x, n), var, 1e-13 * (double)var);
+        check_close(value_of("std", types[t], x, n), sqrtl(var), 1e-13 * sqrt((double)var));
         CHECK_EQUAL(run_with("mean_var", types[t], x, NULL, 1, n), GILFREE_OK);
         check_close(results[0].float64, total_of(sum) / n, DBL_EPSILON * 2e9);
-        check_close(results[1].float64, total_of(squares) / (n - 1), 1e-9 * (double)var);
+        check_close(results[1].float64, total_of(squares) / (n - 1), 1e-13 * (double)var);
     }
 }
 
