@@ -41,6 +41,40 @@
         return nans[0] == nans[0] ? lanes[0] : nans[0];                                                 \
     }
 
+/* static struct pair_NAME extremes_NAME(x, n): both at once, as DEFINE_EXTREMUM says. */
+#define DEFINE_EXTREMES(name, type)                                                                     \
+    struct pair_##name {                                                                                \
+        type least, greatest;                                                                           \
+    };                                                                                                  \
+    FOR_EACH_VECTOR_WIDTH                                                                               \
+    static struct pair_##name extremes_##name(const type *x, int64_t n)                                \
+    {                                                                                                   \
+        type least[LANES], greatest[LANES], nans[LANES];                                                \
+        int64_t i = 0;                                                                                  \
+        for (int l = 0; l < LANES; l++) {                                                               \
+            least[l] = greatest[l] = x[0];                                                              \
+            nans[l] = 0;                                                                                \
+        }                                                                                               \
+        for (; i + LANES <= n; i += LANES)                                                              \
+            for (int l = 0; l < LANES; l++) {                                                           \
+                least[l] = x[i + l] < least[l] ? x[i + l] : least[l];                                   \
+                greatest[l] = x[i + l] > greatest[l] ? x[i + l] : greatest[l];                          \
+                nans[l] = x[i + l] == x[i + l] ? nans[l] : x[i + l];                                    \
+            }                                                                                           \
+        for (int l = 0; i < n; i++, l++) {                                                              \
+            least[l] = x[i] < least[l] ? x[i] : least[l];                                               \
+            greatest[l] = x[i] > greatest[l] ? x[i] : greatest[l];                                      \
+            nans[l] = x[i] == x[i] ? nans[l] : x[i];                                                    \
+        }                                                                                               \
+        for (int l = 1; l < LANES; l++) {                                                               \
+            least[0] = least[l] < least[0] ? least[l] : least[0];                                       \
+            greatest[0] = greatest[l] > greatest[0] ? greatest[l] : greatest[0];                        \
+            nans[0] = nans[l] == nans[l] ? nans[0] : nans[l];                                           \
+        }                                                                                               \
+        return nans[0] == nans[0] ? (struct pair_##name){least[0], greatest[0]}                         \
+                                  : (struct pair_##name){nans[0], nans[0]};                             \
+    }
+
 /* Of the first item that equals `value`, or of the first NaN if it is one. */
 #define DEFINE_FIND(name, type)                                                                         \
     FOR_EACH_VECTOR_WIDTH                                                                               \
@@ -95,17 +129,15 @@
         int64_t index;                                                                                           \
         type value;                                                                                              \
     };                                                                                                           \
-    struct pair_##name {                                                                                         \
-        type least, greatest;                                                                                    \
-    };                                                                                                           \
+    DEFINE_EXTREMES(name, type)                                                                                  \
     DEFINE_FIND(name, type)                                                                                      \
     DEFINE_PARTIALS(min, name, type, LESS)                                                                       \
     DEFINE_PARTIALS(max, name, type, GREATER)                                                                    \
     static void minmax_##name(int64_t begin, int64_t n, const void *const *arrays, void *partial)               \
     {                                                                                                            \
-        struct pair_##name *pair = partial;                                                                      \
-        min_##name(begin, n, arrays, &pair->least);                                                              \
-        max_##name(begin, n, arrays, &pair->greatest);                                                           \
+        (void)begin;                                                                                             \
+        if (n > 0)                                                                                               \
+            *(struct pair_##name *)partial = extremes_##name(arrays[0], n);                                      \
     }                                                                                                            \
     static void combine_minmax_##name(void *left, const void *right)                                            \
     {                                                                                                            \
