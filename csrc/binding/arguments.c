@@ -323,7 +323,8 @@ static int open_number(struct arguments *arguments, int which, PyObject *object)
 static int open_value(struct arguments *arguments, int which, PyObject *object)
 {
     struct argument *argument = argument_start(arguments, which);
-    if (PyLong_CheckExact(object) || PyFloat_CheckExact(object))
+    /* bytes are text to most: what is meant as an array of integers is a memoryview or a bytearray. */
+    if (PyLong_CheckExact(object) || PyFloat_CheckExact(object) || PyBytes_Check(object))
         return open_number(arguments, which, object);
     int opened = argument_open_array(arguments, which, object);
     if (opened < 0)

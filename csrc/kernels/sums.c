@@ -20,6 +20,15 @@ __extension__ typedef unsigned __int128 uint128;
 
 /* ---- sums of floats ------------------------------------------------------------------------------ */
 
+/* All runs into sums[0], in a binary tree. */
+static inline void add_runs(double sums[RUNS][LANES], int64_t runs)
+{
+    for (int64_t apart = 1; apart < runs; apart *= 2)
+        for (int64_t run = 0; run + apart < runs; run += 2 * apart)
+            for (int l = 0; l < LANES; l++)
+                sums[run][l] += sums[run + apart][l];
+}
+
 /* `lanes` into lanes[0], in a fixed order. */
 static inline double add_lanes(double lanes[LANES])
 {
@@ -51,28 +60,20 @@ static inline double add_lanes(double lanes[LANES])
             for (int l = 0; l < LANES; l++)                                                             \
                 sums[run][l] = lanes[l];                                                                \
         }                                                                                               \
-        for (int64_t apart = 1; apart < runs; apart *= 2)                                               \
-            for (int64_t run = 0; run + apart < runs; run += 2 * apart)                                 \
-                for (int l = 0; l < LANES; l++)                                                         \
-                    sums[run][l] += sums[run + apart][l];                                               \
+        add_runs(sums, runs);                                                                           \
         return add_lanes(sums[0]);                                                                      \
     }
 
 #define ITEM(i) ((double)x[i])
 #define PRODUCT(i) ((double)x[i] * (double)y[i])
-#define DEVIATION(i) ((double)x[i] - c)
-#define SQUARED_DEVIATION(i) (((double)x[i] - c) * ((double)x[i] - c))
 #define SCALED_SQUARE(i) (((double)x[i] * c) * ((double)x[i] * c))
 
 #define DEFINE_FLOAT_SUMS(name, type, of_sum)           \
     DEFINE_SUM(items_##name, type, type, ITEM)          \
-    DEFINE_SUM(products_##name, type, type, PRODUCT)    \
-    DEFINE_SUM(rests_##name, type, type, DEVIATION)
+    DEFINE_SUM(products_##name, type, type, PRODUCT)
 FLOAT_TYPES(DEFINE_FLOAT_SUMS)
 
-#define DEFINE_SQUARE_SUMS(name, type, of_sum)                   \
-    DEFINE_SUM(deviations_##name, type, type, SQUARED_DEVIATION) \
-    DEFINE_SUM(squares_##name, type, type, SCALED_SQUARE)
+#define DEFINE_SQUARE_SUMS(name, type, of_sum) DEFINE_SUM(squares_##name, type, type, SCALED_SQUARE)
 NUMBER_TYPES(DEFINE_SQUARE_SUMS)
 
 /* ---- sums of integers ---------------------------------------------------------------------------- */
@@ -333,85 +334,97 @@ static gilfree_error finish_norm(const void *partial, int64_t n, const gilfree_n
 
 /* ---- var, std, mean_var -------------------------------------------------------------------------- */
 
-/* The squared deviations are those from the mean of the items so far: T. F. Chan, G. H. Golub, R. J. LeVeque,
- * Updating formulae and a pairwise algorithm for computing sample variances, 1982. What rounding the mean left out is
- * kept: far from 0 it is as large as a small deviation. */
+/* T. F. Chan, G. H. Golub, R. J. LeVeque, Updating formulae and a pairwise algorithm for computing sample variances,
+ * 1982, with a mean of two parts: far from 0, what rounding it leaves out is as large as a small deviation. */
 struct moments {
     int64_t n;
-    double mean;       /* rounded */
+    double mean;       /* rounded, or some number near the mean */
     double rest;       /* the sum of the deviations from it: 0, were it exact */
-    double deviations; /* the sum of the squared deviations from the exact mean */
-    union {
-        double of_floats;
-        struct exact of_integers;
-    } sum;
+    double deviations; /* the sum of the squared deviations from the exact mean; NaN if that is not finite */
 };
 
-_Static_assert(sizeof(struct moments) <= GILFREE_PARTIAL_MAX, "a partial must not be larger");
+/* Of x - c and of (x - c)**2. */
+struct shifted_sums {
+    double rests, squares;
+};
 
-static inline struct moments moments_of(int64_t n, double mean, double rest, double deviations)
-{
-    return (struct moments){n, mean, rest, n ? deviations - rest * (rest / (double)n) : 0, {0}};
-}
+#define DEFINE_SHIFTED_SUMS(name, type, of_sum)                                                         \
+    FOR_EACH_VECTOR_WIDTH                                                                               \
+    static struct shifted_sums shifted_##name(const type *x, double c, int64_t n)                      \
+    {                                                                                                   \
+        double sums[2][RUNS][LANES];                                                                    \
+        int64_t runs = n > RUN ? (n + RUN - 1) / RUN : 1;                                               \
+        for (int64_t run = 0; run < runs; run++) {                                                      \
+            double rests[LANES], squares[LANES];                                                        \
+            int64_t i = run * RUN, end = n - i > RUN ? i + RUN : n;                                     \
+            for (int l = 0; l < LANES; l++)                                                             \
+                rests[l] = squares[l] = 0;                                                              \
+            for (; i + LANES <= end; i += LANES)                                                        \
+                for (int l = 0; l < LANES; l++) {                                                       \
+                    double apart = (double)x[i + l] - c;                                                \
+                    rests[l] += apart;                                                                  \
+                    squares[l] += apart * apart;                                                        \
+                }                                                                                       \
+            for (int l = 0; i < end; i++, l++) {                                                        \
+                double apart = (double)x[i] - c;                                                        \
+                rests[l] += apart;                                                                      \
+                squares[l] += apart * apart;                                                            \
+            }                                                                                           \
+            for (int l = 0; l < LANES; l++) {                                                           \
+                sums[0][run][l] = rests[l];                                                             \
+                sums[1][run][l] = squares[l];                                                           \
+            }                                                                                           \
+        }                                                                                               \
+        for (int s = 0; s < 2; s++)                                                                     \
+            add_runs(sums[s], runs);                                                                    \
+        return (struct shifted_sums){add_lanes(sums[0][0]), add_lanes(sums[1][0])};                     \
+    }
+NUMBER_TYPES(DEFINE_SHIFTED_SUMS)
 
-#define DEFINE_FLOAT_MOMENTS(name, type, of_sum)                                                              \
+/* A leaf is read once, and shifted by the mean of its first items; once more if that turns out so far from the mean
+ * that a good part of the squares would have to be taken off again. */
+#define DEFINE_MOMENTS(name, type, of_sum)                                                                    \
     static void moments_##name(int64_t begin, int64_t n, const void *const *arrays, void *partial)           \
     {                                                                                                         \
-        double sum = items_##name(arrays[0], NULL, 0, n), mean = n ? sum / (double)n : 0;                     \
+        const type *x = arrays[0];                                                                            \
         struct moments *moments = partial;                                                                    \
+        int64_t first = n < LANES ? n : LANES;                                                                \
+        double c = 0;                                                                                         \
         (void)begin;                                                                                          \
-        *moments = moments_of(n, mean, rests_##name(arrays[0], NULL, mean, n),                                \
-                              deviations_##name(arrays[0], NULL, mean, n));                                   \
-        moments->sum.of_floats = sum;                                                                         \
+        for (int64_t i = 0; i < first; i++)                                                                   \
+            c += (double)x[i] / (double)first;                                                                \
+        struct shifted_sums sums = shifted_##name(x, c, n);                                                   \
+        double off = n ? sums.rests * (sums.rests / (double)n) : 0;                                           \
+        if (off > sums.squares / 2) {                                                                         \
+            c += sums.rests / (double)n;                                                                      \
+            sums = shifted_##name(x, c, n);                                                                   \
+            off = sums.rests * (sums.rests / (double)n);                                                      \
+        }                                                                                                     \
+        double deviations = sums.squares - off;                                                               \
+        *moments = (struct moments){n, c, sums.rests, deviations < 0 ? 0 : deviations};                       \
+        if (isfinite(sums.rests))                                                                             \
+            return;                                                                                           \
+        *moments = (struct moments){n, 0, 0, NAN};                                                            \
+        for (int64_t i = 0; i < n; i++)                                                                       \
+            moments->mean += (double)x[i] / (double)n;                                                        \
     }
-FLOAT_TYPES(DEFINE_FLOAT_MOMENTS)
+NUMBER_TYPES(DEFINE_MOMENTS)
 
-/* The sum less n times the mean, all but the last step exactly. */
-static inline double exact_rest(struct exact sum, int64_t n, double mean)
+static void combine_moments(void *left, const void *right)
 {
-    double whole = floor(mean);
-    int128 difference = (int128)((uint128)sum.high << 64 | sum.low) - (int128)n * (int128)whole;
-    return (double)difference - (double)n * (mean - whole);
-}
-
-#define DEFINE_EXACT_MOMENTS(name, type, of_sum)                                                              \
-    static void moments_##name(int64_t begin, int64_t n, const void *const *arrays, void *partial)           \
-    {                                                                                                         \
-        struct exact sum = exact_items_##name(arrays[0], n);                                                  \
-        double mean = n ? exact_as_double(sum) / (double)n : 0;                                               \
-        struct moments *moments = partial;                                                                    \
-        (void)begin;                                                                                          \
-        *moments = moments_of(n, mean, exact_rest(sum, n, mean),                                              \
-                              deviations_##name(arrays[0], NULL, mean, n));                                   \
-        moments->sum.of_integers = sum;                                                                       \
+    struct moments *a = left;
+    const struct moments *b = right;
+    double na = (double)a->n, nb = (double)b->n, n = na + nb, apart = b->mean - a->mean;
+    double mean = a->mean + (a->rest + b->rest + nb * apart) / n;
+    if (!isfinite(mean)) {
+        *a = (struct moments){a->n + b->n, a->mean * (na / n) + b->mean * (nb / n), 0, NAN};
+        return;
     }
-INTEGER_TYPES(DEFINE_EXACT_MOMENTS)
-
-static inline void combine_moments(struct moments *a, const struct moments *b, double mean)
-{
-    double na = (double)a->n, nb = (double)b->n;
-    double apart = (b->mean - a->mean) + (b->rest / nb - a->rest / na);
-    a->deviations = (a->deviations + b->deviations) + apart * apart * (na * (nb / (na + nb)));
+    double between = apart + (b->rest / nb - a->rest / na);
+    a->deviations = (a->deviations + b->deviations) + between * between * (na * (nb / n));
     a->rest = (a->rest + na * (a->mean - mean)) + (b->rest + nb * (b->mean - mean));
     a->n += b->n;
     a->mean = mean;
-}
-
-/* The mean is that of the sum, so that `mean` and `mean_var` agree. */
-static void combine_float_moments(void *left, const void *right)
-{
-    struct moments *a = left;
-    const struct moments *b = right;
-    a->sum.of_floats += b->sum.of_floats;
-    combine_moments(a, b, a->sum.of_floats / (double)(a->n + b->n));
-}
-
-static void combine_exact_moments(void *left, const void *right)
-{
-    struct moments *a = left;
-    const struct moments *b = right;
-    a->sum.of_integers = exact_sum(a->sum.of_integers, b->sum.of_integers);
-    combine_moments(a, b, exact_as_double(a->sum.of_integers) / (double)(a->n + b->n));
 }
 
 /* As in NumPy, more degrees of freedom than there are count as none. */
@@ -441,7 +454,7 @@ static gilfree_error finish_mean_var(const void *partial, int64_t n, const gilfr
                                      gilfree_number *results)
 {
     const struct moments *moments = partial;
-    results[0].float64 = n ? moments->mean : NAN;
+    results[0].float64 = n ? moments->mean + moments->rest / (double)n : NAN;
     results[1].float64 = variance(moments, arguments[1].int64);
     return GILFREE_OK;
 }
@@ -477,29 +490,22 @@ static gilfree_error finish_mean_var(const void *partial, int64_t n, const gilfr
         "The Euclidean norm, the square root of the sum of the squares; no square overflows or vanishes.",       \
         sizeof(struct squares), norm_##name, add_squares, finish_norm, 1)
 
-#define MOMENTS(row, results, finish, doc, name, combine)                                                        \
-    ROW(row, results "(" #name "[] x, int64 ddof=0)", doc, sizeof(struct moments), moments_##name, combine,      \
-        finish, 1)
+#define MOMENTS(row, results, finish, doc, name)                                                                 \
+    ROW(row, results "(" #name "[] x, int64 ddof=0)", doc, sizeof(struct moments), moments_##name,               \
+        combine_moments, finish, 1)
 #define VAR_DOC \
     "The variance: the mean squared deviation from the mean, over the number of items less ddof; NaN if there are none."
-#define VAR_FLOAT(name, type, of_sum) MOMENTS("var", "float64", finish_var, VAR_DOC, name, combine_float_moments)
-#define VAR_EXACT(name, type, of_sum) MOMENTS("var", "float64", finish_var, VAR_DOC, name, combine_exact_moments)
+#define VAR(name, type, of_sum) MOMENTS("var", "float64", finish_var, VAR_DOC, name)
 #define STD_DOC "The standard deviation, the square root of the variance."
-#define STD_FLOAT(name, type, of_sum) MOMENTS("std", "float64", finish_std, STD_DOC, name, combine_float_moments)
-#define STD_EXACT(name, type, of_sum) MOMENTS("std", "float64", finish_std, STD_DOC, name, combine_exact_moments)
-#define BOTH_DOC "The mean and the variance, as a pair, the array being read once."
-#define BOTH_FLOAT(name, type, of_sum) \
-    MOMENTS("mean_var", "(float64, float64)", finish_mean_var, BOTH_DOC, name, combine_float_moments)
-#define BOTH_EXACT(name, type, of_sum) \
-    MOMENTS("mean_var", "(float64, float64)", finish_mean_var, BOTH_DOC, name, combine_exact_moments)
+#define STD(name, type, of_sum) MOMENTS("std", "float64", finish_std, STD_DOC, name)
+#define MEAN_VAR_DOC "The mean and the variance, as a pair, the array being read once."
+#define MEAN_VAR(name, type, of_sum) MOMENTS("mean_var", "(float64, float64)", finish_mean_var, MEAN_VAR_DOC, name)
 
 const gilfree_row sums_rows[] = {
     INTEGER_TYPES(SUM_EXACT) FLOAT_TYPES(SUM_FLOAT)
     INTEGER_TYPES(DOT_EXACT) FLOAT_TYPES(DOT_FLOAT)
     NUMBER_TYPES(NORM)
     INTEGER_TYPES(MEAN_EXACT) FLOAT_TYPES(MEAN_FLOAT)
-    INTEGER_TYPES(VAR_EXACT) FLOAT_TYPES(VAR_FLOAT)
-    INTEGER_TYPES(STD_EXACT) FLOAT_TYPES(STD_FLOAT)
-    INTEGER_TYPES(BOTH_EXACT) FLOAT_TYPES(BOTH_FLOAT)
+    NUMBER_TYPES(VAR) NUMBER_TYPES(STD) NUMBER_TYPES(MEAN_VAR)
     {0},
 };
