@@ -2,8 +2,8 @@
 
     python tests/fuzz.py [CALLS [SEED]]
 
-No call may crash, leak, or give a wrong answer; whatever it refuses, it must refuse by an exception. Made to be
-run over a core built with sanitizers as well.
+No call may crash, leak, or give a wrong answer; whatever it refuses, it must refuse by an exception. To be run
+over a core built with sanitizers as well.
 """
 
 import gc
@@ -264,7 +264,7 @@ class Fuzzer:
     # ---- what must come back
 
     def frozen(self, argument: Any) -> Any:
-        """A copy to compare with, in Python's own numbers; None of what is hostile or can be read only once."""
+        """A copy to compare with, in Python's own numbers; None of what is hostile or read only once."""
         if isinstance(argument, Lends):
             argument = argument.numbers
         if isinstance(argument, (np.ndarray, array, memoryview)):

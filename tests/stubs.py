@@ -107,9 +107,9 @@ or `gilfree.parallel_map(kernels.fib, iterable)`. One of the pattern *reduce* ma
 
 Where a kernel has several types, the first in the list is used that holds every number of the array as it is:
 bool, int8, int16, uint16, uint32 and float16 are cast to the next type that does. Integers are never cast to
-floats where there is a type for integers. Sums of integers are exact, in 128 bits and more; OverflowError only
-if the result does not fit. Floats, float32 too, are added in float64. The bits of a result depend on the array
-alone, not on workers or the machine.
+floats where there is a type for integers. Sums of integers are exact, in 128 bits and more; OverflowError if
+the result does not fit. Floats, float32 too, are added in float64. The bits of a result depend on the array,
+not on workers or the machine.
 """
 
 

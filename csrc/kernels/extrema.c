@@ -4,10 +4,9 @@
  * items argmin and argmax give the first; which of 0.0 and -0.0, which are equal, min and max give, the array's length
  * and order decide. The lanes stand in the source: see sums.c. */
 #include "kernels.h"
+#include "lanes.h"
 #include "numbers.h"
 #include "targets.h"
-
-#define LANES 32
 
 /* Vectors want plain comparisons: `x OP least ? x : least` leaves NaN out, which is looked for apart. `x != x` is
  * never true of an integer, and then nothing is left of that search. */
@@ -25,11 +24,13 @@
             lanes[l] = x[0];                                                                            \
             nans[l] = 0;                                                                                \
         }                                                                                               \
-        for (; i + LANES <= n; i += LANES)                                                              \
+        for (; i + LANES <= n; i += LANES) {                                                            \
+            FETCH_AHEAD(x + i);                                                                         \
             for (int l = 0; l < LANES; l++) {                                                           \
                 lanes[l] = before(x[i + l], lanes[l]) ? x[i + l] : lanes[l];                            \
                 nans[l] = x[i + l] == x[i + l] ? nans[l] : x[i + l];                                    \
             }                                                                                           \
+        }                                                                                               \
         for (int l = 0; i < n; i++, l++) {                                                              \
             lanes[l] = before(x[i], lanes[l]) ? x[i] : lanes[l];                                        \
             nans[l] = x[i] == x[i] ? nans[l] : x[i];                                                    \
@@ -55,12 +56,14 @@
             least[l] = greatest[l] = x[0];                                                              \
             nans[l] = 0;                                                                                \
         }                                                                                               \
-        for (; i + LANES <= n; i += LANES)                                                              \
+        for (; i + LANES <= n; i += LANES) {                                                            \
+            FETCH_AHEAD(x + i);                                                                         \
             for (int l = 0; l < LANES; l++) {                                                           \
                 least[l] = x[i + l] < least[l] ? x[i + l] : least[l];                                   \
                 greatest[l] = x[i + l] > greatest[l] ? x[i + l] : greatest[l];                          \
                 nans[l] = x[i + l] == x[i + l] ? nans[l] : x[i + l];                                    \
             }                                                                                           \
+        }                                                                                               \
         for (int l = 0; i < n; i++, l++) {                                                              \
             least[l] = x[i] < least[l] ? x[i] : least[l];                                               \
             greatest[l] = x[i] > greatest[l] ? x[i] : greatest[l];                                      \

@@ -6,12 +6,12 @@
  * lanes stand in the source, and so the bits depend neither on the width of the machine's vectors nor on who
  * worked. Integers are added exactly. */
 #include "kernels.h"
+#include "lanes.h"
 #include "numbers.h"
 #include "targets.h"
 
 #include <math.h>
 
-#define LANES 32
 #define RUN 512
 #define RUNS (GILFREE_LEAF / RUN)
 
@@ -52,9 +52,11 @@ static inline double add_lanes(double lanes[LANES])
             int64_t i = run * RUN, end = n - i > RUN ? i + RUN : n;                                     \
             for (int l = 0; l < LANES; l++)                                                             \
                 lanes[l] = -0.0;                                                                        \
-            for (; i + LANES <= end; i += LANES)                                                        \
+            for (; i + LANES <= end; i += LANES) {                                                      \
+                FETCH_AHEAD(x + i);                                                                     \
                 for (int l = 0; l < LANES; l++)                                                         \
                     lanes[l] += term(i + l);                                                            \
+            }                                                                                           \
             for (int l = 0; i < end; i++, l++)                                                          \
                 lanes[l] += term(i);                                                                    \
             for (int l = 0; l < LANES; l++)                                                             \
@@ -359,12 +361,14 @@ struct shifted_sums {
             int64_t i = run * RUN, end = n - i > RUN ? i + RUN : n;                                     \
             for (int l = 0; l < LANES; l++)                                                             \
                 rests[l] = squares[l] = 0;                                                              \
-            for (; i + LANES <= end; i += LANES)                                                        \
+            for (; i + LANES <= end; i += LANES) {                                                      \
+                FETCH_AHEAD(x + i);                                                                     \
                 for (int l = 0; l < LANES; l++) {                                                       \
                     double apart = (double)x[i + l] - c;                                                \
                     rests[l] += apart;                                                                  \
                     squares[l] += apart * apart;                                                        \
                 }                                                                                       \
+            }                                                                                           \
             for (int l = 0; i < end; i++, l++) {                                                        \
                 double apart = (double)x[i] - c;                                                        \
                 rests[l] += apart;                                                                      \

@@ -9,7 +9,7 @@
 #ifdef GILFREE_STRESS
 #define BLOCKS_MAX 2
 #else
-#define BLOCKS_MAX 1024 /* in one array: few enough that their partials are no memory to speak of */
+#define BLOCKS_MAX 512 /* in one array: few enough that their partials are no memory to speak of */
 #endif
 #define DEPTH_MAX 64 /* of the tree over the leaves of a block */
 

@@ -123,7 +123,7 @@ typedef void gilfree_combine(void *left, const void *right);
 typedef gilfree_error gilfree_finish(const void *partial, int64_t n, const gilfree_number *arguments,
                                      gilfree_number *results);
 
-#define GILFREE_LEAF 4096
+#define GILFREE_LEAF 8192
 #define GILFREE_PARTIAL_MAX 64 /* bytes */
 
 typedef struct gilfree_reduce {
