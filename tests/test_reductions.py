@@ -76,6 +76,8 @@ def test_equals_the_exact_result_of_any_numbers(kernel, data):
     bound = {"min_value": -(2.0**50), "max_value": 2.0**50} if "float" in name else {}
     elements = npst.from_dtype(np.dtype(name), **finite, **bound)
     given_columns = [data.draw(npst.arrays(name, n, elements=elements)) for _ in range(arrays_of(kernel))]
+    if "float" in name:  # nor do they vanish
+        given_columns = [np.where(abs(column) < 1e-30, 0, column) for column in given_columns]
     try:
         result = kernel(*given_columns, workers=data.draw(st.sampled_from(WORKERS)))
     except OverflowError:

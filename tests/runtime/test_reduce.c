@@ -209,7 +209,7 @@ static void check_batch(struct batch *batch, int part)
 
 /* ---- the same bits --------------------------------------------------------------------------------- */
 
-static const int64_t lengths[] = {5, 1, 4096, 4097, 31, 12288, 20000, 8193, 1, 545, 28673, 3, 7 * 700, 7 * 2000};
+static const int64_t lengths[] = {5, 1, 8192, 8193, 31, 24576, 40000, 16385, 1, 545, 57345, 3, 7 * 700, 7 * 4000};
 
 /* Short ones among long ones, for each row. */
 static void every_row_gives_the_bits_of_its_tree(void)
@@ -313,7 +313,7 @@ static void check_uniform(const gilfree_row *row, int64_t count, int64_t n, ptrd
 static void uniform_rows_are_reduced_each_by_itself(void)
 {
     static const char *const names[] = {"sum", "dot", "var", "mean_var"};
-    static const int64_t shapes[][2] = {{1, 20000}, {300, 17}, {5, 4096}, {7, 4097}, {3, 20481}, {0, 100}, {4, 0}};
+    static const int64_t shapes[][2] = {{1, 40000}, {300, 17}, {5, 8192}, {7, 8193}, {3, 40961}, {0, 100}, {4, 0}};
     for (int r = 0; r < COUNT(names); r++)
         for (int s = 0; s < COUNT(shapes); s++)
             for (ptrdiff_t step = 1; step <= 2; step++) {
