@@ -21,8 +21,17 @@ struct python_caller {
     struct caller face;
     PyThreadState *thread; /* NULL while this thread holds the GIL */
     bool gets_signals;
-    bool raised; /* a signal handler did: its exception is set */
+    bool raised; /* a signal handler or `progress` did: its exception is set */
+    PyObject *progress; /* or NULL */
+    int64_t total;
 };
+
+static int report(PyObject *progress, int64_t done, int64_t total)
+{
+    PyObject *returned = PyObject_CallFunction(progress, "LL", (long long)done, (long long)total);
+    Py_XDECREF(returned);
+    return returned ? 0 : -1;
+}
 
 static void detach(struct caller *face)
 {
@@ -32,12 +41,17 @@ static void detach(struct caller *face)
 static int64_t attend(struct caller *face)
 {
     struct python_caller *caller = (struct python_caller *)face;
-    if (!caller->gets_signals || !thread_is_main())
+    bool gets_signals = caller->gets_signals && thread_is_main();
+    if (!gets_signals && !caller->progress)
         return NEVER;
     int64_t before = clock_now();
     PyEval_RestoreThread(caller->thread);
     int64_t waited = clock_now() - before;
-    caller->raised = PyErr_CheckSignals() < 0;
+    caller->raised = gets_signals && PyErr_CheckSignals() < 0;
+    if (!caller->raised && caller->progress) {
+        caller->raised = report(caller->progress, atomic_load(face->finished), caller->total) < 0;
+        waited = clock_now() - before; /* what it costs to report counts as well */
+    }
     caller->thread = PyEval_SaveThread();
     if (caller->raised)
         return -1;
@@ -55,11 +69,13 @@ _Noreturn static void hang(struct python_caller *caller)
 }
 
 static struct loop_result run_loop(struct state *state, loop_body *body, int64_t n, const void *context,
-                                   struct loop_options *options, bool *raised)
+                                   struct loop_options *options, PyObject *progress, bool *raised)
 {
     struct python_caller caller = {
         .face = {detach, attend},
         .gets_signals = state->is_main_interpreter,
+        .progress = progress,
+        .total = n,
     };
     options->owner = state;
     options->caller = &caller.face;
@@ -125,7 +141,7 @@ static int check_domain(struct state *state, const struct call *call, const stru
     struct loop_options checking = loop_options(options);
     checking.item_cost = GILFREE_FLAT;
     bool raised;
-    struct loop_result result = run_loop(state, check_range, arguments->n, call, &checking, &raised);
+    struct loop_result result = run_loop(state, check_range, arguments->n, call, &checking, NULL, &raised);
     if (!raised && result.error) {
         result.finished = 0; /* of the items' results, there is none */
         raise_error(arguments, result);
@@ -146,10 +162,12 @@ int call_run(struct state *state, struct call *call, const struct options *optio
     running.item_cost = arguments->row->item_cost;
     running.cost = cost;
     bool raised;
-    struct loop_result result = run_loop(state, run_range, arguments->n, call, &running, &raised);
+    struct loop_result result = run_loop(state, run_range, arguments->n, call, &running, options->progress, &raised);
     if (!raised && result.error)
         raise_error(arguments, result);
-    return raised || result.error ? -1 : 0;
+    if (raised || result.error)
+        return -1;
+    return options->progress ? report(options->progress, arguments->n, arguments->n) : 0;
 }
 
 struct call *call_new(const gilfree_row *row, const struct signature *signature)
