@@ -20,7 +20,7 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from gilfree import transport
-from gilfree.loop import attempt
+from gilfree.loop import Loop, Run, attempt
 
 # Is this a worker process? Then calls inside do not start processes of their own.
 inside = False
@@ -40,6 +40,19 @@ class Answer(NamedTuple):
     results: list[Any]
     error: BaseException | None  # of the item after the results
     seconds: float
+    where: str = ""  # the process and the traceback, if the error is another process's
+
+
+class WorkerTraceback(Exception):  # noqa: N818 - the cause of an error, which shows where it was raised
+    pass
+
+
+def settle(loop: Loop, run: Run, answer: Answer) -> None:
+    """Give back a run with what another process, say, made of it."""
+    run.results += answer.results
+    if answer.error is not None and answer.where and answer.error.__cause__ is None:
+        answer.error.__cause__ = WorkerTraceback(f"item {run.begin + len(run.results)}, {answer.where}")
+    loop.finish(run, answer.error, answer.seconds)
 
 
 _initialized: set[bytes] = set()
@@ -97,13 +110,22 @@ def refusal(what: str, error: BaseException) -> RuntimeError:
 
 
 def answer(results: list[Any], error: BaseException | None, seconds: float) -> bytes:
-    if error is not None:
-        error = portable(error)
     try:
-        return transport.dumps(Answer(results, error, seconds))
+        return transport.dumps(answer_of(results, error, seconds))
     except Exception:
-        kept, error = up_to_the_first_that_cannot_be_sent(results)
-        return transport.dumps(Answer(kept, error, seconds))
+        return transport.dumps(Answer(*up_to_the_first_that_cannot_be_sent(results), seconds))
+
+
+def answer_of(results: list[Any], error: BaseException | None, seconds: float) -> Answer:
+    """With the exception if it survives being sent, else with a RuntimeError of its text."""
+    if error is None:
+        return Answer(results, None, seconds)
+    where = f"in process {os.getpid()}:\n\n" + "".join(traceback.format_exception(error)).rstrip()
+    try:
+        transport.loads(transport.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    return Answer(results, error, seconds, where)
 
 
 def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], TypeError]:
@@ -116,17 +138,6 @@ def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], 
                 "accepted: what can be pickled, or backend='threads'"
             )
     return [], TypeError("the results of a run can't be sent from a worker process together")
-
-
-def portable(error: BaseException) -> BaseException:
-    """The exception if it survives being sent, else a RuntimeError with its text. A note says where it was."""
-    text = "".join(traceback.format_exception(error)).rstrip()
-    try:
-        transport.loads(transport.dumps(error))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"in worker process {os.getpid()}:\n{text}")
-    return error
 
 
 # ---- the process --------------------------------------------------------------------------------------

@@ -26,9 +26,10 @@ def _run(place: tuple[int, int], runner: Runner, fn: Any, items: list[Any]) -> c
     results: list[Any] = []
     began = monotonic()
     error = attempt(runner, fn, items, results)
-    if error is not None and place != _place():
-        error = child.portable(error)
-    return child.Answer(results, error, monotonic() - began)
+    seconds = monotonic() - began
+    if place == _place():
+        return child.Answer(results, error, seconds)
+    return child.answer_of(results, error, seconds)
 
 
 def map(call: Call, executor: Any) -> list[Any]:
@@ -75,5 +76,4 @@ def _finish(loop: Loop, run: Run, future: Any) -> None:
         answer = child.Answer(*future.result())
     except Exception as error:  # the executor's own: a worker died, something could not be sent
         answer = child.Answer([], error, 0.0)
-    run.results += answer.results
-    loop.finish(run, answer.error, answer.seconds)
+    child.settle(loop, run, answer)

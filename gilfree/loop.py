@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, starmap
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple, TypeGuard
 
 from gilfree import _core
@@ -66,13 +66,6 @@ def stopped_iteration(index: int) -> RuntimeError:
 def is_interrupt(error: BaseException | None) -> TypeGuard[KeyboardInterrupt]:
     """Is it Ctrl-C, which ends the call at once?"""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
-
-
-def with_index(error: BaseException, index: int) -> BaseException:
-    note = f"item {index} of parallel_map"
-    if isinstance(error, Exception) and note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
-    return error
 
 
 class Loop:
@@ -219,25 +212,28 @@ class Loop:
 
     def cost_left(self) -> float:
         """Seconds, judged by the items that were run; where their number is not known, as much again."""
-        if self.total is None:
-            return self._seconds
-        return self._seconds / max(self._items, 1) * (self.total - self.next)
+        return self._seconds if self.total is None else self.cost() * (self.total - self.next)
 
-    def first_results(self) -> list[Any]:
-        return self._runs[0]
+    def cost(self) -> float:
+        """Seconds an item takes: as of late, if that is less, as the first calls may take longer."""
+        return min(self._seconds / max(self._items, 1), self._last_cost)
+
+    def first_results(self, count: int) -> list[Any]:
+        return list(islice(chain.from_iterable(self._runs), count))
 
     def run_serially(self, size: int | None) -> None:
         """Run the next items in the calling thread, alone: an item is read when it is due, as map does it."""
         results: list[Any] = []
         self._runs.append(results)
-        began = monotonic()
-        error = attempt(self.runner, self.fn, islice(self.source, size), results)
-        seconds = monotonic() - began
+        items = islice(self.source, size)
+        began = perf_counter()
+        error = attempt(self.runner, self.fn, items, results)
+        seconds = perf_counter() - began
         done = len(results)
         self.done += done
         self.next += done
         if error is not None:
-            raise with_index(error, self.next)
+            raise error
         if not self.ended and (size is None or done < size):
             raise stopped_iteration(self.next)
         if done:
@@ -308,6 +304,7 @@ class Loop:
             work(self)
             return self.results()
         finally:
+            self.source = chain()  # it refers to this object
             if self.reporter is not None:
                 self.reporter.close()
 
@@ -315,7 +312,7 @@ class Loop:
         """Of all items, in order, or the exception of the lowest failing one."""
         if self.error is not None:
             try:
-                raise with_index(self.error, int(self.stop))
+                raise self.error
             finally:
                 self.error = None  # it refers to this frame, and this object to it
         if self.reporter is not None:

@@ -2,8 +2,8 @@
 
 auto: a kernel runs native (the front door sees to that at once, and seldom asks here). A free-threaded build
 runs functions in Python on threads. With the GIL the first items are run in the calling thread, and watched:
-too little work stays there; a function that lets others have the GIL goes to threads; one that holds it goes to
-processes, if it may leave this one. If not it stays in the calling thread: threads could only take turns.
+too little work stays there; a function that lets others have the GIL goes to threads; one that holds it goes
+to processes, if it may leave this one. If not it stays in the calling thread: threads could only take turns.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ LITTLE_FOR_THREADS = 2e-3  # seconds of work left that are not worth a thread
 LITTLE_FOR_PROCESSES = 10e-3
 LITTLE_FOR_NEW_PROCESSES = 0.25  # starting them takes some 10 ms of the calling thread
 WHILE_THEY_START = 20e-3
+UNKNOWN = "unknown"
 
 
 class Plan(NamedTuple):
@@ -101,14 +102,13 @@ def explain(fn: Any, /, *iterables: Any) -> Plan:
         if iter(iterable) is iterable:
             return Plan(
                 "auto",
-                f"argument {number} is an iterator, and would lose the item that shows what the function does: "
-                "it is decided while the call runs",
+                f"argument {number} is an iterator, and would lose the item that shows what the function "
+                "does: it is decided while the call runs",
             )
     if loop.is_empty():
         return Plan("serial", "there are no items")
     trial = Trial(loop)
-    with trial.watch:
-        loop.run_serially(1)
+    trial.run_one()
     return trial.plan()
 
 
@@ -136,6 +136,7 @@ class Trial:
         self._loop = loop
         self._changes = Changes(loop.fn, loop.peek())
         self.watch = Watch()
+        self._reason: str | None = UNKNOWN
 
     def run_for(self, seconds: float) -> None:
         """Run items, watched while it is not known who holds the GIL."""
@@ -150,6 +151,17 @@ class Trial:
 
         threads.attended(self._loop, lambda: self._loop.run_for(seconds))
 
+    def run_one(self) -> None:
+        with self.watch:
+            self._loop.run_serially(1)
+
+    def _why_not_leave(self) -> str | None:
+        """Asked once: to look through all that a function can change takes time."""
+        if self._reason is UNKNOWN:
+            loop = self._loop
+            self._reason = self._changes.why_not_leave(loop.first_results(64), loop.peek(), loop.cost())
+        return self._reason
+
     def plan(self) -> Plan:
         """For what is left, by what is known so far."""
         loop = self._loop
@@ -157,6 +169,9 @@ class Trial:
         work = f"about {left:.2g} s of work " + ("" if loop.total is not None else "or more ") + "is left"
         if left < LITTLE_FOR_THREADS:
             return Plan("serial", f"{work}, too little to share")
+        if self.watch.seconds < WATCHED / 2:
+            seen = f"{1e3 * self.watch.seconds:.1f} ms"
+            return Plan("auto", f"{work}; who holds the GIL is not seen in {seen}, but while the call runs")
         if self.watch.held < 0.5:
             return Plan("threads", f"{work}, and the function leaves the GIL to others")
         held = f"{work}, and the function holds the GIL"
@@ -164,8 +179,7 @@ class Trial:
             return Plan("serial", f"{held}: too little to send to processes")
         if child.inside:
             return Plan("serial", f"{held}; this is a worker process itself")
-        following = loop.peek()
-        reason = self._changes.why_not_leave(loop.first_results(), following) if following else None
+        reason = self._why_not_leave()
         if reason:
             return Plan("serial", f"{held}, but must not be run in another process: {reason}")
         return Plan("processes", held)

@@ -5,7 +5,9 @@ The planner decides by it where the other items run.
 
 from __future__ import annotations
 
+import os
 import pickle
+import threading
 from collections.abc import Iterator
 from time import monotonic, sleep
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
@@ -20,46 +22,76 @@ BIG = 1 << 18  # bytes: what is bigger is not looked through, nor sent to anothe
 
 
 class Watch:
-    """Another thread that asks for the GIL again and again, and notes how long it has to wait."""
+    """How long another thread has to wait for the GIL, in a `with` statement."""
 
     def __init__(self) -> None:
-        self._over = False
         self._waited = 0.0
-        self._seconds = 0.0
-        self._began = self._mark = 0.0
-        self._expected = 0.0
+        self._mark = 0.0
+        self.seconds = 0.0  # that it watched
 
-    def __enter__(self) -> Watch:
-        self._over = False
-        self._began = self._mark = monotonic()
-        self._expected = 0.0
-        threads.aside(self._look)
-        return self
+    def __enter__(self) -> None:
+        self._mark = monotonic()
+        self.seconds -= self._mark
+        _watcher.add(self)
 
-    def _look(self) -> None:
-        while True:
-            now = monotonic()
-            if self._over:
-                return
-            self._waited += max(0.0, now - self._mark - self._expected - SLACK)
-            self._mark, self._expected = now, NAP
-            sleep(NAP)
+    def note(self, now: float) -> None:
+        """The GIL could be had now; it was asked for a nap after the last time."""
+        self._waited += max(0.0, now - self._mark - NAP - SLACK)
+        self._mark = now
 
     def __exit__(self, *_: object) -> None:
-        self._over = True
+        _watcher.remove(self)
         now = monotonic()
-        self._waited += max(0.0, now - self._mark - self._expected - SLACK)
-        self._seconds += now - self._began
-
-    @property
-    def seconds(self) -> float:
-        """How long it watched."""
-        return self._seconds
+        self.note(now)
+        self.seconds += now
 
     @property
     def held(self) -> float:
         """The share of the time in which the GIL could not be had."""
-        return self._waited / self._seconds if self._seconds else 0.0
+        return self._waited / self.seconds if self.seconds else 0.0
+
+
+class Watcher:
+    """The one thread that looks for all watches, while there are any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watches: set[Watch] = set()
+        self._is_looking = False
+
+    def add(self, watch: Watch) -> None:
+        with self._lock:
+            self._watches.add(watch)
+            if not self._is_looking:
+                self._is_looking = threads.aside(self._look)
+
+    def remove(self, watch: Watch) -> None:
+        with self._lock:
+            self._watches.discard(watch)
+
+    def _look(self) -> None:
+        while True:
+            now = monotonic()
+            with self._lock:
+                if not self._watches:
+                    self._is_looking = False
+                    return
+                for watch in self._watches:
+                    watch.note(now)
+            sleep(NAP)
+
+
+_watcher = Watcher()
+
+
+def _forget_watcher() -> None:
+    """In the child of a fork, which has no such thread."""
+    global _watcher
+    _watcher = Watcher()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_watcher)
 
 
 class Changes:
@@ -77,8 +109,8 @@ class Changes:
         except Exception as error:  # of what kind is up to the pickled objects; it is the answer
             return b"", f"its state can't be looked at ({type(error).__name__}: {error})"
 
-    def why_not_leave(self, results: list[Any], next_item: Any) -> str | None:
-        """Why the function must not be run in another process; None if it may."""
+    def why_not_leave(self, results: list[Any], next_item: Any, cost: float) -> str | None:
+        """Why an item that takes `cost` seconds should not be run in another process; None if it may."""
         if self._refusal:
             return self._refusal
         if all(result is None for result in results):
@@ -88,12 +120,22 @@ class Changes:
         try:
             state_of((results[0], next_item))
             transport.dumps(self._fn)
-            transport.dumps((results[0], next_item))
+            if seconds_to_send(results[: 8 if cost < 1e-4 else 1], next_item) > cost / 4:
+                return "to send an item and its result takes as long as to run it"
         except TooBig:
             return "its items or results are big"
         except Exception as error:
             return f"it can't be sent to another process ({type(error).__name__}: {error})"
         return None
+
+
+def seconds_to_send(results: list[Any], item: Any) -> float:
+    """Of an item and its result, when many are sent at once."""
+    began = monotonic()
+    transport.dumps(item)
+    sent = monotonic()
+    transport.loads(transport.dumps(results))
+    return max(0.0, sent - began - 5e-6) + (monotonic() - sent) / len(results)
 
 
 class TooBig(Exception):  # noqa: N818 - nothing went wrong

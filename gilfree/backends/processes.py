@@ -6,9 +6,9 @@
 The calling thread hands out the runs itself, over two pipes to each worker, so that it always knows which
 worker has what: when one dies, the items it had are named and all others are kept; when the call is stopped,
 its workers alone are killed. (An executor with one queue for all, as that of loky or the standard library,
-breaks as a whole: items below the failing one would be lost, or run twice.) Workers are fresh interpreters that
-import nothing of __main__: no guard is needed, nothing is forked. They are kept for the next call, and end with
-this process, however it ends.
+breaks as a whole: items below the failing one would be lost, or run twice.) Workers are fresh interpreters
+that import nothing of __main__: no guard is needed, nothing is forked. They are kept for the next call, and
+end with this process, however it ends.
 """
 
 import atexit
@@ -50,8 +50,8 @@ class Worker:
     def __init__(self) -> None:
         if not sys.executable:
             raise RuntimeError(
-                "sys.executable is empty: this Python is part of another program, and no worker process can be "
-                "started; accepted: backend='threads' or 'serial'"
+                "sys.executable is empty: this Python is part of another program, and no worker process can "
+                "be started; accepted: backend='threads' or 'serial'"
             )
         tasks, self._tasks = os.pipe()
         self.answers, answers = os.pipe()
@@ -352,9 +352,8 @@ class Dispatch:
         if answer is None:
             return
         run, _ = worker.runs.popleft()
-        run.results += answer.results
         worker.last_seconds = answer.seconds
-        self._loop.finish(run, answer.error, answer.seconds)
+        child.settle(self._loop, run, answer)
 
     def _bury(self, worker: Worker) -> None:
         """The worker is dead: what it was running has failed."""

@@ -18,12 +18,15 @@ from gilfree.loop import Call, Loop
 AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
 
 
+Inbox = SimpleQueue[tuple[Callable[[], None], int]]
+
+
 class Threads:
     """Threads that wait for something to do; there are as many as were ever needed at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: list[SimpleQueue[Callable[[], None]]] = []
+        self._idle: list[Inbox] = []
         self._at_work = 0  # callers and helpers
         self._mine = threading.local()
 
@@ -35,12 +38,12 @@ class Threads:
         with self._lock:
             self._at_work += count
 
-    def start(self, task: Callable[[], None], workers: float) -> bool:
+    def start(self, task: Callable[[], None], workers: float, weight: int = 1) -> bool:
         """Run task in a thread if fewer than so many workers are at work. Was it started?"""
         with self._lock:
             if self._at_work >= workers:
                 return False
-            self._at_work += 1
+            self._at_work += weight
             inbox = self._idle.pop() if self._idle else None
         if inbox is None:
             inbox = SimpleQueue()
@@ -48,19 +51,19 @@ class Threads:
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
-                self.enter(-1)
+                self.enter(-weight)
                 return False
-        inbox.put(task)
+        inbox.put((task, weight))
         return True
 
-    def _live(self, inbox: "SimpleQueue[Callable[[], None]]") -> None:
+    def _live(self, inbox: "Inbox") -> None:
         self._mine.inbox = inbox
         while True:
-            task = inbox.get()
+            task, weight = inbox.get()
             task()
             del task  # and with it the call's items and results
             with self._lock:
-                self._at_work -= 1
+                self._at_work -= weight
                 self._idle.append(inbox)
 
 
@@ -78,8 +81,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def aside(task: Callable[[], None]) -> bool:
-    """Run task in another thread. Was it started?"""
-    return _threads.start(task, float("inf"))
+    """Run task in another thread, which is not counted as a worker. Was it started?"""
+    return _threads.start(task, float("inf"), weight=0)
 
 
 def attended(loop: Loop, task: Callable[[], None]) -> None:
@@ -153,8 +156,9 @@ class Team:
         else:
             limit = loop.workers
         context = self._context.copy()
-        self._wanted -= not always
-        return _threads.start(lambda: context.run(self._help), limit)
+        started = _threads.start(lambda: context.run(self._help), limit)
+        self._wanted -= started and not always
+        return started
 
     def _help(self) -> None:
         try:
@@ -170,5 +174,7 @@ class Team:
                 return
             self._loop.run(run)
             del run
+            # There may have been too many at work elsewhere, or too little to do.
+            self.call_helper()
             if looks:
                 self._loop.look()
