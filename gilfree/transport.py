@@ -11,7 +11,7 @@ from typing import Any
 HEADER = struct.Struct("=Q")
 PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031  # Linux
-HELD_BY_A_PIPE = 1 << 15  # bytes that any pipe takes twice without anyone reading
+HELD_BY_A_PIPE = 60_000  # bytes that any pipe takes without anyone reading
 
 
 def dumps(thing: Any) -> bytes:

@@ -75,6 +75,7 @@ class Worker:
             os.close(answers)
         self.is_up = False
         self.runs: deque[tuple[Run, int]] = deque()  # sent and not answered, with their bytes
+        self._held: bytes | None = None
         self.last_seconds = 0.0
 
     def send(self, message: bytes) -> None:
@@ -94,14 +95,27 @@ class Worker:
         self.is_up = True
         return None
 
-    def takes_ahead(self, size: int) -> bool:
-        """May a run of so many bytes be sent while another is running? Only if it is short, and if both fit
-        into the pipe: the worker could be waiting for its answer to be read."""
-        return (
-            len(self.runs) == 1
-            and 0 < self.last_seconds < 2 * AIM
-            and max(size, self.runs[0][1]) < transport.HELD_BY_A_PIPE
-        )
+    def takes_ahead(self) -> bool:
+        """May a run be handed out while another is running? Only if they are short."""
+        return len(self.runs) == 1 and 0 < self.last_seconds < 2 * AIM
+
+    def send_run(self, run: Run, message: bytes, order: bytes | None) -> None:
+        """Two runs are under way at most. Both must fit into the pipe: while the worker waits for its answer
+        to be read it reads nothing. One that does not is held back until the answer is there."""
+        before = self.runs[0][1] if self.runs else 0
+        self.runs.append((run, len(message)))
+        if order is not None:
+            self.last_seconds = 0.0
+            self.send(order)
+        if before and before + len(message) > transport.HELD_BY_A_PIPE:
+            self._held = message
+        else:
+            self.send(message)
+
+    def send_held(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            self.send(held)
 
     def close(self) -> None:
         """The pipes, which ends an idle worker."""
@@ -239,6 +253,7 @@ def work(loop: Loop, /) -> None:
         for worker in workers:
             if worker.runs and worker.process.returncode is None:
                 worker.kill()
+                worker.runs.clear()
         raise
     finally:
         _pool.give_back(workers)
@@ -269,7 +284,8 @@ class Dispatch:
 
     def __init__(self, loop: Loop, workers: list[Worker], order: bytes) -> None:
         self._loop = loop
-        self._workers = {worker.answers: worker for worker in workers}
+        self._staff = workers  # whom the caller gives back
+        self._workers = {worker.answers: worker for worker in workers}  # those alive
         self._order = order
         self._told: set[Worker] = set()
         self._answers = select.poll()
@@ -281,32 +297,43 @@ class Dispatch:
         loop = self._loop
         while True:
             for worker in list(self._workers.values()):
-                while (not worker.runs or worker.takes_ahead(0)) and self._hand_out(worker):
+                while not worker.runs and self._hand_out(worker):
                     pass
-            if loop.is_over() or not self._workers:
+            for worker in list(self._workers.values()):
+                if worker.takes_ahead():
+                    self._hand_out(worker)
+            if loop.is_over():
                 break
-            self._collect()
+            if self._workers:
+                self._collect()
+            else:
+                self._hire()
             loop.look()
         self._let_go()
 
+    def _hire(self) -> None:
+        """All workers died, one of them idle: its death has failed no item, and there are more."""
+        (worker,) = _pool.take(1)
+        self._staff.append(worker)
+        self._workers[worker.answers] = worker
+        self._answers.register(worker.answers, select.POLLIN)
+
     def _hand_out(self, worker: Worker) -> bool:
-        """Send one run. Is it worth trying another?"""
+        """Send one run. Was there one, though it may have been one that can't be sent?"""
         run = self._loop.claim(AIM)
         if run is None:
             return False
         message = self._pickle(run)
         if message is None:
             return True
-        worker.runs.append((run, len(message)))
+        order = None if worker in self._told else self._order
+        self._told.add(worker)
         try:
-            if worker not in self._told:
-                self._told.add(worker)
-                worker.send(self._order)
-            worker.send(message)
+            worker.send_run(run, message, order)
         except WorkerDied:
             self._bury(worker)
             return False
-        return worker.takes_ahead(len(message))
+        return True
 
     def _pickle(self, run: Run) -> bytes | None:
         """None if there is nothing to send: the first item can't be."""
@@ -354,6 +381,7 @@ class Dispatch:
         run, _ = worker.runs.popleft()
         worker.last_seconds = answer.seconds
         child.settle(self._loop, run, answer)
+        worker.send_held()
 
     def _bury(self, worker: Worker) -> None:
         """The worker is dead: what it was running has failed."""
@@ -378,6 +406,7 @@ class Dispatch:
         for worker in self._workers.values():
             if worker.runs:
                 worker.kill()
+                worker.runs.clear()
             elif worker in self._told:
                 try:
                     worker.send(b"E")
