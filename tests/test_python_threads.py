@@ -150,6 +150,16 @@ def test_no_new_item_starts_after_a_timeout():
     assert begun == [0, 1]
 
 
+def test_abandoned_items_leave_all_workers_to_the_next_call():
+    gate = threading.Event()
+    with pytest.raises(TimeoutError):
+        map_(lambda _: gate.wait(), range(8), workers=4, timeout=0.1, chunksize=1)
+    barrier = threading.Barrier(4)
+    for options in ({}, {"timeout": HANG}):
+        assert map_(lambda _: barrier.wait(HANG) >= 0, range(4), workers=4, **options) == [True] * 4
+    gate.set()
+
+
 def in_item(thread):
     import sys
 

@@ -18,7 +18,15 @@ from gilfree.loop import Call, Loop
 AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
 
 
-Inbox = SimpleQueue[tuple[Callable[[], None], int]]
+class Crew:
+    """The threads that help with one loop: each is counted, as long as the loop's call lasts."""
+
+    def __init__(self) -> None:
+        self.helpers = 0
+        self.is_dismissed = False
+
+
+Inbox = SimpleQueue[tuple[Callable[[], None], Crew | None]]
 
 
 class Threads:
@@ -38,12 +46,13 @@ class Threads:
         with self._lock:
             self._at_work += count
 
-    def start(self, task: Callable[[], None], workers: float, weight: int = 1) -> bool:
-        """Run task in a thread if fewer than so many workers are at work. Was it started?"""
+    def start(self, task: Callable[[], None], workers: float, crew: Crew | None) -> bool:
+        """Run task in a thread, for that crew, if fewer than so many workers are at work. Was it started?"""
         with self._lock:
-            if self._at_work >= workers:
-                return False
-            self._at_work += weight
+            if crew is not None:
+                if crew.is_dismissed or self._at_work >= workers:
+                    return False
+                self._join(crew, 1)
             inbox = self._idle.pop() if self._idle else None
         if inbox is None:
             inbox = SimpleQueue()
@@ -51,19 +60,31 @@ class Threads:
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
-                self.enter(-weight)
+                with self._lock:
+                    self._join(crew, -1)
                 return False
-        inbox.put((task, weight))
+        inbox.put((task, crew))
         return True
 
-    def _live(self, inbox: "Inbox") -> None:
+    def _join(self, crew: Crew | None, count: int) -> None:
+        if crew is not None and not crew.is_dismissed:
+            crew.helpers += count
+            self._at_work += count
+
+    def dismiss(self, crew: Crew) -> None:
+        """The call is over: a thread still in an item of it, for ever maybe, keeps no other call short."""
+        with self._lock:
+            self._join(crew, -crew.helpers)
+            crew.is_dismissed = True
+
+    def _live(self, inbox: Inbox) -> None:
         self._mine.inbox = inbox
         while True:
-            task, weight = inbox.get()
+            task, crew = inbox.get()
             task()
             del task  # and with it the call's items and results
             with self._lock:
-                self._at_work -= weight
+                self._join(crew, -1)
                 self._idle.append(inbox)
 
 
@@ -82,7 +103,7 @@ if hasattr(os, "register_at_fork"):
 
 def aside(task: Callable[[], None]) -> bool:
     """Run task in another thread, which is not counted as a worker. Was it started?"""
-    return _threads.start(task, float("inf"), weight=0)
+    return _threads.start(task, float("inf"), None)
 
 
 def attended(loop: Loop, task: Callable[[], None]) -> None:
@@ -136,6 +157,7 @@ def work(loop: Loop, /) -> None:
         raise
     finally:
         _threads.enter(-counted)
+        _threads.dismiss(team.crew)
 
 
 class Team:
@@ -145,6 +167,7 @@ class Team:
         self._loop = loop
         self._context = copy_context()
         self._wanted = loop.workers - 1  # helpers
+        self.crew = Crew()
 
     def call_helper(self, always: bool = False) -> bool:
         """One more helper, who calls the next, if there is something to do for one."""
@@ -156,7 +179,7 @@ class Team:
         else:
             limit = loop.workers
         context = self._context.copy()
-        started = _threads.start(lambda: context.run(self._help), limit)
+        started = _threads.start(lambda: context.run(self._help), limit, self.crew)
         self._wanted -= started and not always
         return started
 
