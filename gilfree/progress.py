@@ -21,7 +21,7 @@ class Bar:
 
     def __init__(self) -> None:
         try:
-            from tqdm.auto import tqdm  # type: ignore[import-untyped]
+            from tqdm.auto import tqdm  # type: ignore[import-untyped, import-not-found, unused-ignore]
         except ImportError as error:
             raise ImportError(
                 "progress is True, which needs tqdm: install 'gilfree[progress]', or give a callable that "

@@ -26,7 +26,7 @@ def dumps(thing: Any) -> bytes:
         data = b"__main__"
     if b"__main__" not in data:
         return data
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
     return bytes(cloudpickle.dumps(thing, pickle.HIGHEST_PROTOCOL))
 

@@ -47,7 +47,8 @@ def spawned():
 
 KINDS = {"threads": lambda: futures.ThreadPoolExecutor(2), "processes": spawned}
 if hasattr(futures, "InterpreterPoolExecutor"):
-    KINDS["interpreters"] = lambda: futures.InterpreterPoolExecutor(2)
+    PATH = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})"
+    KINDS["interpreters"] = lambda: futures.InterpreterPoolExecutor(2, initializer=exec, initargs=(PATH,))
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -88,7 +88,7 @@ def test_an_idle_worker_that_was_killed_is_replaced():
     pids = worker_pids()
     victim = min(pids)
     os.kill(victim, signal.SIGKILL)
-    wait_until_gone([victim])
+    os.waitid(os.P_PID, victim, os.WEXITED | os.WNOWAIT)
     assert map_(square, range(100), workers=2) == [n * n for n in range(100)]
     now = worker_pids()
     assert victim not in now

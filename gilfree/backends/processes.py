@@ -147,6 +147,7 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
+        self._leaving: list[Worker] = []  # told to end
 
     def take(self, count: int) -> list[Worker]:
         """So many workers, or as many as are not at work for others; but one at least, started if need be."""
@@ -170,7 +171,16 @@ class Pool:
     def give_back(self, workers: list[Worker]) -> None:
         with self._lock:
             self._busy.difference_update(workers)
-            self._idle += [worker for worker in workers if worker.process.returncode is None]
+            # Those used last are used next; what calls of many threads needed at once is not kept for ever.
+            alive = [worker for worker in workers if worker.process.returncode is None]
+            idle = alive + self._idle
+            keep = max(_core.pool()["workers"], len(workers))
+            self._idle = idle[:keep]
+            for worker in idle[keep:]:
+                worker.close()
+            self._leaving = [
+                worker for worker in self._leaving + idle[keep:] if worker.process.poll() is None
+            ]
 
     def warm(self, count: int) -> None:
         with self._lock:
@@ -195,18 +205,19 @@ class Pool:
         for worker in idle:
             worker.close()
         deadline = monotonic() + 1
-        for worker in idle:
+        for worker in idle + self._leaving:
             try:
                 worker.process.wait(max(0.0, deadline - monotonic()))
             except subprocess.TimeoutExpired:
                 worker.process.kill()
-        for worker in [*idle, *busy]:
+        for worker in [*idle, *self._leaving, *busy]:
             worker.process.wait()
 
     def forget(self) -> None:
         """In the child of a fork: the workers are the parent's."""
         for worker in [*self._idle, *self._busy]:
             worker.close()
+        for worker in [*self._idle, *self._busy, *self._leaving]:
             worker.process.returncode = 0  # nothing to wait for
         self.__init__()  # type: ignore[misc] # with a lock that no thread of the parent's holds
 
