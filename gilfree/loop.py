@@ -95,7 +95,11 @@ class Loop:
         single = len(call.iterables) == 1
         self.runner: Runner = map if single else starmap
         columns: Iterable[Any] = call.iterables[0] if single else zip(*call.iterables, strict=call.strict)
-        self.source = chain(columns, self._end())
+        # What has been read ahead, by one item, is before the input until that item is claimed.
+        self._input = chain(columns, self._end())
+        self._ahead: list[Any] = []
+        self._source = self._input
+        self._serial: list[Any] | None = None  # the last run, if this thread ran it alone
         self.reporter = Reporter.of(call.progress, self.total)
 
     def _end(self) -> Iterator[Any]:
@@ -135,9 +139,10 @@ class Loop:
 
     def peek(self) -> list[Any]:
         """The next item, left where it is; none at the end of the input."""
-        following = list(islice(self.source, 1))
-        self.source = chain(following, self.source)
-        return following
+        if self._source is self._input:
+            self._ahead = list(islice(self._input, 1))
+            self._source = chain(self._ahead, self._input)
+        return self._ahead
 
     def is_empty(self) -> bool:
         """Is there not even a first item? A call without items takes no time, not even one of 0 s."""
@@ -146,7 +151,7 @@ class Loop:
     def _read(self, size: int) -> Run | None:
         items: list[Any] = []
         try:
-            items.extend(islice(self.source, size))
+            items.extend(islice(self._source, size))
         except BaseException as error:  # the input's own: it is raised in the calling thread
             self.ended = True
             if is_interrupt(error):
@@ -155,6 +160,7 @@ class Loop:
         if not items:
             self.changed.notify_all()
             return None
+        self._source, self._serial = self._input, None
         run = Run(self.next, items)
         self.next += len(items)
         self._size = self._size or len(items)
@@ -223,15 +229,18 @@ class Loop:
 
     def run_serially(self, size: int | None) -> None:
         """Run the next items in the calling thread, alone: an item is read when it is due, as map does it."""
-        results: list[Any] = []
-        self._runs.append(results)
-        items = islice(self.source, size)
+        if self._serial is None:
+            self._serial = []
+            self._runs.append(self._serial)
+        results, before = self._serial, len(self._serial)
+        items = islice(self._source, size)
         began = perf_counter()
         error = attempt(self.runner, self.fn, items, results)
         seconds = perf_counter() - began
-        done = len(results)
+        done = len(results) - before
         self.done += done
         self.next += done
+        self._source = self._input
         if error is not None:
             raise error
         if not self.ended and (size is None or done < size):
@@ -304,7 +313,7 @@ class Loop:
             work(self)
             return self.results()
         finally:
-            self.source = chain()  # it refers to this object
+            self._source = self._input = chain()  # it refers to this object
             if self.reporter is not None:
                 self.reporter.close()
 

@@ -21,6 +21,7 @@ LITTLE_FOR_THREADS = 2e-3  # seconds of work left that are not worth a thread
 LITTLE_FOR_PROCESSES = 10e-3
 LITTLE_FOR_NEW_PROCESSES = 0.25  # starting them takes some 10 ms of the calling thread
 WHILE_THEY_START = 20e-3
+MANY_CORES = 1.5  # kept busy by the calling thread alone: by a BLAS with threads of its own, say
 UNKNOWN = "unknown"
 
 
@@ -172,6 +173,8 @@ class Trial:
         if self.watch.seconds < WATCHED / 2:
             seen = f"{1e3 * self.watch.seconds:.1f} ms"
             return Plan("auto", f"{work}; who holds the GIL is not seen in {seen}, but while the call runs")
+        if self.watch.cores > MANY_CORES:
+            return Plan("serial", f"{work}, and it keeps {self.watch.cores:.1f} cores busy as it is")
         if self.watch.held < 0.5:
             return Plan("threads", f"{work}, and the function leaves the GIL to others")
         held = f"{work}, and the function holds the GIL"

@@ -9,7 +9,7 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator
-from time import monotonic, sleep
+from time import monotonic, process_time, sleep
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -27,11 +27,13 @@ class Watch:
     def __init__(self) -> None:
         self._waited = 0.0
         self._mark = 0.0
+        self._busy = 0.0
         self.seconds = 0.0  # that it watched
 
     def __enter__(self) -> None:
         self._mark = monotonic()
         self.seconds -= self._mark
+        self._busy -= process_time()
         _watcher.add(self)
 
     def note(self, now: float) -> None:
@@ -44,6 +46,12 @@ class Watch:
         now = monotonic()
         self.note(now)
         self.seconds += now
+        self._busy += process_time()
+
+    @property
+    def cores(self) -> float:
+        """How many the process kept busy."""
+        return self._busy / self.seconds if self.seconds else 0.0
 
     @property
     def held(self) -> float:
