@@ -210,8 +210,6 @@ class Loop:
             if self.watched:
                 self.check()
                 self.run_serially(1)
-            elif left == float("inf"):
-                self.run_serially(None)
             else:
                 self.run_serially(self.size(left / 2))
             left = began + seconds - monotonic()

@@ -427,8 +427,9 @@ def test_fork(run, name):
     script = """
 check()
 child = os.fork()
-if child == 0:
+for _ in range(50):
     check()
+if child == 0:
     sys.exit(5)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
 check()

@@ -130,6 +130,20 @@ def test_what_is_refused():
             parallel_map(square, [1], executor=executor, initializer=print)
 
 
+def test_what_was_submitted_and_has_not_begun_is_cancelled():
+    begun, gate = [], threading.Event()
+
+    def item(number):
+        begun.append(number)
+        gate.wait()
+
+    with futures.ThreadPoolExecutor(2) as executor:
+        with pytest.raises(TimeoutError):
+            parallel_map(item, range(100), executor=executor, timeout=0.1, chunksize=1)
+        gate.set()
+    assert begun == [0, 1]
+
+
 def test_an_executor_starts_no_workers_of_ours():
     before = len(processes._pool._idle)
     with futures.ThreadPoolExecutor(2) as executor:

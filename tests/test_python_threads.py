@@ -145,7 +145,7 @@ def test_no_new_item_starts_after_a_timeout():
     with pytest.raises(TimeoutError):
         map_(item, range(100), workers=2, timeout=0.1, chunksize=1)
     gate.set()
-    while any(thread.name == "gilfree-python" and in_item(thread) for thread in threading.enumerate()):
+    while any(thread.name == "gilfree python" and in_item(thread) for thread in threading.enumerate()):
         time.sleep(0.001)
     assert begun == [0, 1]
 

@@ -56,7 +56,7 @@ class Threads:
             inbox = self._idle.pop() if self._idle else None
         if inbox is None:
             inbox = SimpleQueue()
-            thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree-python", daemon=True)
+            thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
