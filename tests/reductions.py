@@ -77,7 +77,10 @@ REDUCTIONS = {
     ),
     "mean_var": Reduction(
         lambda x: (mean(x), variance(x)),
-        lambda x: (mean([abs(value) for value in x]), variance(x) + EPSILON * magnitude(x) ** 2),
+        lambda x: (
+            mean([abs(value) for value in x]) + root(variance(x)),
+            variance(x) + EPSILON * magnitude(x) ** 2,
+        ),
         empty=(NAN, NAN),
     ),
     "min": Reduction(min),

@@ -168,10 +168,15 @@ static int parse_keyword(PyObject *kernel, PyObject *key, PyObject *value, struc
         const struct parameter *parameter = &signature->arguments[a];
         if (!parameter->has_default)
             continue;
-        if (PyUnicode_CompareWithASCIIString(key, parameter->name) == 0 && !values->each[a]) {
+        if (PyUnicode_CompareWithASCIIString(key, parameter->name) == 0) {
+            Py_DECREF(accepted);
+            if (values->each[a]) {
+                PyErr_Format(PyExc_TypeError, "%s got multiple values for argument '%U'; accepted: one, by position or by name",
+                             row_of(kernel)->name, key);
+                return -1;
+            }
             values->each[a] = value;
             values->count = values->count > a ? values->count : a + 1;
-            Py_DECREF(accepted);
             return 0;
         }
         PyObject *longer = PyUnicode_FromFormat("%U, %s", accepted, parameter->name);
@@ -179,7 +184,7 @@ static int parse_keyword(PyObject *kernel, PyObject *key, PyObject *value, struc
         accepted = longer;
     }
     if (accepted)
-        PyErr_Format(PyExc_TypeError, "%s got an unexpected keyword argument '%U', or got it twice; accepted: %U",
+        PyErr_Format(PyExc_TypeError, "%s got an unexpected keyword argument '%U'; accepted: %U",
                      row_of(kernel)->name, key, accepted);
     Py_XDECREF(accepted);
     return -1;
