@@ -2,8 +2,8 @@
 
     python tests/fuzz.py [CALLS [SEED]]
 
-No call may crash, leak, or give a wrong answer; what it refuses, it must refuse by an exception. To be run over
-a core built with sanitizers as well.
+No call may crash, leak, or give a wrong answer; what it refuses, it must refuse by an exception. To be run
+over a core built with sanitizers as well.
 """
 
 import gc

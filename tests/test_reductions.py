@@ -615,7 +615,7 @@ def test_keywords_of_a_plain_call(kernel):
 
 
 def test_ddof_given_twice():
-    with pytest.raises(TypeError, match="^var got multiple values for argument 'ddof'; accepted: one"):
+    with pytest.raises(TypeError, match=r"^var got multiple values for argument 'ddof'; accepted: one"):
         kernels.var([1, 2], 1, ddof=1)
     with pytest.raises(TypeError, match=r"^var: argument 2 \(ddof\): a whole number is accepted, not 1.5"):
         kernels.var([1, 2], ddof=1.5)
