@@ -431,6 +431,9 @@ class Supervisor:
 
 
 def main(channel: int, spill: int, parent: int) -> None:
+    # They came through an exec, and must not go through another: a child would hold the channel open.
+    os.set_inheritable(channel, False)
+    os.set_inheritable(spill, False)
     supervisor = Supervisor(channel, spill, parent)
     try:
         supervisor.run()
