@@ -296,7 +296,8 @@ def test_a_gigabyte(run, tmp_path):
         assert sum(map(len, result.chunks())) == 10**9
         assert not any(chunk.strip(bytes(1)) for chunk in result.chunks())
         # Not this process's ru_maxrss, which begins with that of the process that started it.
-        (mine,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+        with open("/proc/self/status") as status:
+            (mine,) = (line.split()[1] for line in status if line.startswith("VmHWM"))
         assert int(mine) < 150_000, mine
         others = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         assert others < 150_000, others

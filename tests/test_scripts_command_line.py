@@ -1,4 +1,4 @@
-"""python -m gilfree run, beside GNU parallel on the same job lists; and the joblog that either resumes from."""
+"""python -m gilfree run beside GNU parallel, on the same job lists; and the joblog both resume from."""
 
 import os
 import re

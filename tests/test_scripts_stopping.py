@@ -76,8 +76,8 @@ def parent(family):
         return started[-1]
 
     yield start
+    family.kill()
     for process in started:
-        process.kill()
         process.wait()
         process.stdout.close()
 
