@@ -236,15 +236,14 @@ def test_a_run_inside_a_run(family):
 # ---- timeouts ---------------------------------------------------------------------------------------
 
 
-def test_a_timeout_ends_the_whole_group(family):
-    tree = "sleep 1000 & sh -c 'trap \"\" TERM; sleep 1000' & echo begun; wait"
-    results = scripts.iter([["sh", "-c", tree], ["cat"]], timeout=0.5, env=environment_of(family), workers=2)
-    result = next(result for result in results if result.index == 0)
-    assert (result.timed_out, result.returncode, result.stdout) == (True, -15, "begun\n")
-    assert result.attempts == 1
-    assert not result.ok
-    results.close()
-    assert family.alive() == []
+def test_a_timeout_ends_the_whole_group(tmp_path):
+    """Then, not at the end of the run: the second child sees its group go."""
+    tree = "echo $$ >group; sleep 1000 & sh -c 'trap \"\" TERM; sleep 1000' & echo begun; wait"
+    look = "while kill -0 -$(cat group); do sleep 0.01; done"
+    first, second = scripts.run([["sh", "-c", tree], ["sh", "-c", look]], workers=1, timeout=3, cwd=tmp_path)
+    assert (first.timed_out, first.returncode, first.stdout) == (True, -15, "begun\n")
+    assert (first.attempts, first.ok) == (1, False)
+    assert second.ok
 
 
 def test_a_timeout_of_a_child_that_ignores_term(family):
