@@ -233,6 +233,12 @@ def test_a_run_inside_a_run(family):
     assert family.alive() == []
 
 
+def test_a_child_carries_the_marks_of_all_runs_around_it():
+    """So the outer run finds it even if the inner one's processes are killed."""
+    (result,) = scripts.run([["sh", "-c", "echo $GILFREE_RUN"]], env={"GILFREE_RUN": "outer"})
+    assert result.stdout.startswith("outer:")
+
+
 # ---- timeouts ---------------------------------------------------------------------------------------
 
 
