@@ -229,19 +229,24 @@ def test_a_result_comes_while_others_run(tmp_path):
     assert [result.stdout for result in results] == ["late\n"]
 
 
-def test_workers_at_a_time(child, tmp_path):
-    """Each child counts those that run with it."""
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_at_a_time(child, tmp_path, workers):
+    """None ends before so many have begun; each counts those that run with it."""
     path = child(
-        "import os, sys, time\n"
-        "os.mkdir('running/' + sys.argv[1])\n"
-        "time.sleep(0.05)\n"
+        "import os, sys\n"
+        "name, workers = sys.argv[1], int(sys.argv[2])\n"
+        "os.mkdir('begun/' + name)\n"
+        "os.mkdir('running/' + name)\n"
+        "while len(os.listdir('begun')) < workers: pass\n"
         "print(len(os.listdir('running')))\n"
-        "os.rmdir('running/' + sys.argv[1])\n"
+        "os.rmdir('running/' + name)\n"
     )
-    (tmp_path / "running").mkdir()
-    for workers in (1, 3):
-        results = scripts.run([[path, i] for i in range(9)], workers=workers, cwd=tmp_path)
-        assert max(int(result.stdout) for result in results) == workers
+    _made(tmp_path / "begun")
+    _made(tmp_path / "running")
+    commands = [[path, number, workers] for number in range(9)]
+    results = scripts.run(commands, workers=workers, cwd=tmp_path, timeout=60)
+    assert all(result.ok for result in results)
+    assert max(int(result.stdout) for result in results) <= workers
 
 
 def test_nothing_to_run():
