@@ -233,11 +233,12 @@ def test_a_result_comes_while_others_run(tmp_path):
 def test_workers_at_a_time(child, tmp_path, workers):
     """None ends before so many have begun; each counts those that run with it."""
     path = child(
-        "import os, sys\n"
+        "import os, sys, time\n"
         "name, workers = sys.argv[1], int(sys.argv[2])\n"
         "os.mkdir('begun/' + name)\n"
         "os.mkdir('running/' + name)\n"
         "while len(os.listdir('begun')) < workers: pass\n"
+        "time.sleep(0.1)  # a chance for one too many to begin\n"
         "print(len(os.listdir('running')))\n"
         "os.rmdir('running/' + name)\n"
     )
