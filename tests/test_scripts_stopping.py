@@ -254,14 +254,14 @@ def test_a_timeout_ends_the_whole_group(tmp_path):
 
 def test_a_timeout_of_a_child_that_ignores_term(family):
     deaf = "trap '' TERM; while :; do sleep 0.1; done"
-    (result,) = scripts.run([["sh", "-c", deaf]], timeout=0.1, env=environment_of(family))
+    (result,) = scripts.run([["sh", "-c", deaf]], timeout=3, env=environment_of(family))
     assert (result.timed_out, result.returncode) == (True, -9)
     assert family.alive() == []
 
 
 def test_a_timeout_of_a_child_that_ends_well_on_term():
     cleaning = "trap 'echo cleaned up; exit 0' TERM; echo begun; while :; do sleep 0.05; done"
-    (result,) = scripts.run([["sh", "-c", cleaning]], timeout=0.3)
+    (result,) = scripts.run([["sh", "-c", cleaning]], timeout=3)
     assert (result.timed_out, result.returncode, result.ok) == (True, 0, False)
     assert result.stdout == "begun\ncleaned up\n"
 

@@ -13,8 +13,7 @@ HEADER = b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCom
 
 
 class JobLog:
-    """`resume`: False begins the file anew; True takes what it lists as done; "failed" takes what "
-    "succeeded."""
+    """`resume`: False begins the file anew; True takes what it lists as done; "failed", what succeeded."""
 
     def __init__(
         self, path: str | os.PathLike[str], commands: Sequence[Command], resume: bool | str = False
@@ -83,8 +82,7 @@ class JobLog:
             )
 
     def add(self, result: ScriptResult) -> None:
-        """One write, so that a kill leaves a whole line or none. What was stopped is not done: it "
-        "is left out."""
+        """One write, so that a kill leaves a whole line or none. What was stopped is not done: left out."""
         code = result.returncode or 0
         status, signal = (0, -code) if code < 0 else (code, 0)
         line = "\t".join(
