@@ -1,4 +1,4 @@
-"""The command line: python -m gilfree demo | map | info."""
+"""The command line: python -m gilfree demo | map | run | info."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 import gilfree
 from gilfree import _core
+from gilfree.scripts import command_line
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     apply._negative_number_matcher = re.compile(r"-[\d.,einf+-]+$")
     apply.set_defaults(run=_map)
 
+    command_line.add_parser(commands)
+
     info = commands.add_parser(
         "info", help="versions, the GIL, the CPUs and why so many, the pool, the kernels"
     )
@@ -42,13 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        return int(options.run(options) or 0)
     except (ArithmeticError, LookupError, TimeoutError, TypeError, ValueError) as error:
         print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The command line: python -m gilfree demo | map | info."""
+"""The command line: python -m gilfree demo | map | info. (Of run: test_scripts_command_line.py.)"""
 
 import json
 
@@ -100,7 +100,7 @@ def test_every_kernel_is_offered(cli):
         assert kernel.__name__ in output
 
 
-@pytest.mark.parametrize("command", ["demo", "map", "info"])
+@pytest.mark.parametrize("command", ["demo", "map", "run", "info"])
 def test_help_names_every_command(cli, command):
     assert cli(command, "--help")[0] == 0
     code, output, errors = cli("--help")

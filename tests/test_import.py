@@ -52,7 +52,7 @@ def test_the_modules_that_it_adds():
 
 NEVER = (
     "numpy cffi loky tqdm multiprocessing concurrent.futures inspect dataclasses threading typing re asyncio "
-    "subprocess logging argparse ctypes json importlib.util pkgutil"
+    "subprocess gilfree.scripts logging argparse ctypes json importlib.util pkgutil"
 )
 
 
