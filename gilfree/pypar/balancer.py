@@ -14,12 +14,12 @@ PYPAR_WORKTAG = 1
 PYPAR_DIETAG = 2
 
 
-def balance(N: int, P: int, p: int) -> tuple[int, int]:  # noqa: N803 - PyPar's names, which programs may give
+def balance(N: int, P: int, p: int) -> tuple[int, int]:
     """The p'th of P intervals that divide [0, N), as (begin, end); their lengths differ by one at most.
 
     (N, N) where p >= P. ValueError: N or p negative, P below 1.
     """
-    N, P, p = int(N), int(P), int(p)  # noqa: N806
+    N, P, p = int(N), int(P), int(p)
     if N < 0 or P < 1 or p < 0:
         raise ValueError(f"balance: N is {N}, P is {P}, p is {p}; accepted: N >= 0, P >= 1, p >= 0")
     if p >= P:
@@ -75,27 +75,27 @@ class PyparWork:
         self.balancer = balancer
         self.pypar_id, self.pypar_numprocs, self.pypar_node = myid, numprocs, node
 
-    def getNumWorkItems(self) -> int:  # noqa: N802 - this and the following: PyPar's names
+    def getNumWorkItems(self) -> int:
         """How many items there are."""
         raise NotImplementedError(f"{type(self).__name__} needs a method getNumWorkItems()")
 
-    def calcWorkResult(self, worknum: int) -> Any:  # noqa: N802
+    def calcWorkResult(self, worknum: int) -> Any:
         """The result of item `worknum`; called on the ranks from 1 on."""
         raise NotImplementedError(f"{type(self).__name__} needs a method calcWorkResult(worknum)")
 
-    def handleWorkResult(self, result: Any, status: Status) -> None:  # noqa: N802
+    def handleWorkResult(self, result: Any, status: Status) -> None:
         """Called on rank 0 with each result, in the order in which they come."""
 
-    def masterBeforeWork(self) -> None:  # noqa: N802
+    def masterBeforeWork(self) -> None:
         """Called on rank 0 before the first item."""
 
-    def slaveBeforeWork(self) -> None:  # noqa: N802
+    def slaveBeforeWork(self) -> None:
         """Called on the other ranks before the first item."""
 
-    def masterAfterWork(self) -> None:  # noqa: N802
+    def masterAfterWork(self) -> None:
         """Called on rank 0 after the last result."""
 
-    def slaveAfterWork(self) -> None:  # noqa: N802
+    def slaveAfterWork(self) -> None:
         """Called on the other ranks after their last item."""
 
     def msgprint(self, txt: Any) -> None:
@@ -134,7 +134,7 @@ class PyparBalancer:
         if self.debug:
             mprint(text)
 
-    def run(self, finalRun: bool = True) -> None:  # noqa: N803
+    def run(self, finalRun: bool = True) -> None:
         """Do all the work. As in PyPar, MPI is finalized then, and only rank 0 returns: the others end with
         sys.exit. With `finalRun=False` every rank returns, and may go on."""
         if self.myid == 0:

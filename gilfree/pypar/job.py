@@ -9,10 +9,9 @@ import atexit
 import os
 import sys
 import threading
-import warnings
 from array import array
-from dis import opname
 from fcntl import ioctl
+from opcode import opname
 from termios import FIONREAD
 from time import monotonic, sleep
 from types import FrameType, TracebackType
@@ -78,7 +77,9 @@ def get_processor_name() -> str:
 
 
 def time() -> float:
-    """Seconds on MPI's clock, from an arbitrary start; differences are of use."""
+    """Seconds on MPI's clock, of which differences are of use. RuntimeError after finalize()."""
+    if MPI.Is_finalized():
+        raise RuntimeError(FINALIZED)
     return float(MPI.Wtime())
 
 
@@ -215,25 +216,11 @@ def _returned(frame: FrameType) -> bool:
     return opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN_")
 
 
-def _warn_of_a_foreign_launcher() -> None:
-    started = max(int(os.environ.get(name, 1)) for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
-    if ranks == 1 < started:
-        library = MPI.Get_library_version().splitlines()[0].strip(" \0")
-        warnings.warn(
-            f"mpiexec started {started} processes, but each is a job of its own: it belongs to another MPI "
-            f"than the library that mpi4py has loaded ({library}). Use that library's own mpiexec, or name "
-            "the library of this mpiexec in MPI4PY_LIBMPI",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-
-
 _UNKNOWN = object()
 _exit_status: Any = _UNKNOWN
 _program: FrameType | None = None
 _previous_hook, _previous_thread_hook, _previous_exit = sys.excepthook, threading.excepthook, sys.exit
 
-_warn_of_a_foreign_launcher()
 atexit.register(_finalize_or_abort)
 if ranks > 1:
     # Nobody waits for a rank that is alone.

@@ -14,7 +14,7 @@ from gilfree.pypar.point import Status
 class MPIMapReducer:
     """reduce(list(map(f, items))) with the map spread over the ranks. A rank that is alone maps itself."""
 
-    def __init__(self, aWorkList: Sequence[Any]) -> None:  # noqa: N803 - PyPar's names, here and below
+    def __init__(self, aWorkList: Sequence[Any]) -> None:
         self.WORKTAG, self.DIETAG = PYPAR_WORKTAG, PYPAR_DIETAG
         self.MPI_myid, self.MPI_numproc, self.MPI_node = job.own_rank, job.ranks, job.node
         self.works, self.numWorks = aWorkList, len(aWorkList)
@@ -23,15 +23,15 @@ class MPIMapReducer:
         self.mapList: list[Any] = []
         self.result: Any = None
 
-    def setMap(self, aFunction: Callable[[Any], Any]) -> None:  # noqa: N802, N803
+    def setMap(self, aFunction: Callable[[Any], Any]) -> None:
         """What is done to each item."""
         self.mapFunction = aFunction
 
-    def setReduce(self, aFunction: Callable[[list[Any]], Any]) -> None:  # noqa: N802, N803
+    def setReduce(self, aFunction: Callable[[list[Any]], Any]) -> None:
         """What is done to the list of all results, in the order of the items; called on rank 0."""
         self.reduceFunction = aFunction
 
-    def runMapReduce(self) -> None:  # noqa: N802
+    def runMapReduce(self) -> None:
         """Do it; every rank calls this. RuntimeError without setMap or setReduce."""
         if self.mapFunction is None or self.reduceFunction is None:
             raise RuntimeError(
@@ -50,7 +50,7 @@ class MPIMapReducer:
     def _take(self, index: int, result: Any, status: Status) -> None:
         self.mapList[index] = result
 
-    def getResult(self) -> Any:  # noqa: N802
+    def getResult(self) -> Any:
         """The result, on rank 0. As in PyPar, the other ranks end here, with sys.exit."""
         if self.MPI_myid != 0:
             sys.exit(0)

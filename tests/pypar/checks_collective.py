@@ -91,7 +91,9 @@ def check_scatter(rank, ranks):
 def check_scatter_of_strings(rank, ranks):
     for whole in ("ABCDEFGHIJKL", "äöü\N{SNOWMAN}\N{MATHEMATICAL BOLD CAPITAL A}x" * 2, "", "ab" * LONG * 12):
         assert pp.scatter(whole, 0) == shares(whole, ranks)[rank]
-        assert pp.scatter(whole if rank == 1 else "", 1, buffer=" " * len(whole)) == shares(whole, ranks)[rank]
+        assert (
+            pp.scatter(whole if rank == 1 else "", 1, buffer=" " * len(whole)) == shares(whole, ranks)[rank]
+        )
     assert pp.scatter(b"ABCDEFGHIJKL", 0) == shares(b"ABCDEFGHIJKL", ranks)[rank]
     came = pp.scatter(array.array("d", range(12)), 0)
     assert same(came, shares(array.array("d", range(12)), ranks)[rank])
@@ -105,7 +107,9 @@ def check_scatter_of_what_does_not_divide(rank, ranks):
     assert share.tolist() == [3 * rank, 3 * rank + 1, 3 * rank + 2]
     words = [str(warning.message) for warning in caught]
     if rank == 0:
-        assert words[0].startswith(f"scatter: {n} items don't divide among {ranks} ranks: the last 1 are sent to")
+        assert words[0].startswith(
+            f"scatter: {n} items don't divide among {ranks} ranks: the last 1 are sent to"
+        )
         assert caught[0].filename == __file__
     else:
         assert words == []
@@ -113,10 +117,16 @@ def check_scatter_of_what_does_not_divide(rank, ranks):
 
 def check_scatter_of_what_cannot_be_cut(rank, ranks):
     """Every rank says so, whatever it gave itself."""
-    for x, words in (([1, 2, 3, 4], "type list"), (np.array(1.5), "type ndarray with shape ()"), (7, "type int")):
+    for x, words in (
+        ([1, 2, 3, 4], "type list"),
+        (np.array(1.5), "type ndarray with shape ()"),
+        (7, "type int"),
+    ):
         with pytest.raises(TypeError) as caught:
             pp.scatter(x if rank == 0 else np.zeros(12), 0)
-        assert f"scatter: the root's x is of {words}; accepted: an array with at least one axis" in str(caught.value)
+        assert f"scatter: the root's x is of {words}; accepted: an array with at least one axis" in str(
+            caught.value
+        )
     assert pp.broadcast(rank, 0) == 0
 
 
@@ -124,7 +134,10 @@ def check_scatter_into_what_does_not_fit(rank, ranks):
     """Only the rank with the wrong buffer fails."""
     whole = np.arange(4.0 * ranks)
     if rank == 1:
-        for buffer, words in ((np.zeros(3), "has 3 elements, and 4 came"), (np.zeros(4, "f"), "can't hold what came")):
+        for buffer, words in (
+            (np.zeros(3), "has 3 elements, and 4 came"),
+            (np.zeros(4, "f"), "can't hold what came"),
+        ):
             with pytest.raises(pp.BufferMismatchError, match=words) as caught:
                 pp.scatter(whole, 0, buffer=buffer)
             assert caught.value.received.tolist() == [4, 5, 6, 7]
@@ -156,12 +169,18 @@ def check_gather_of_unequal_parts(rank, ranks):
 
 
 def check_gather_of_strings(rank, ranks):
-    for part in (lambda number: f"AB{number}", lambda number: "ä\N{SNOWMAN}"[:number] * 2, lambda number: "ab" * LONG):
+    for part in (
+        lambda number: f"AB{number}",
+        lambda number: "ä\N{SNOWMAN}"[:number] * 2,
+        lambda number: "ab" * LONG,
+    ):
         whole = "".join(map(part, range(ranks)))
         made = pp.gather(part(rank), 0)
         assert made == whole if rank == 0 else set(made) <= {" "}
         assert pp.gather(part(rank), 0, buffer=" " * len(whole)) == (whole if rank == 0 else " " * len(whole))
-    assert pp.gather(b"x" * rank, ranks - 1) == (b"x" if rank == ranks - 1 else b" ") * (ranks * (ranks - 1) // 2)
+    assert pp.gather(b"x" * rank, ranks - 1) == (b"x" if rank == ranks - 1 else b" ") * (
+        ranks * (ranks - 1) // 2
+    )
     made = pp.gather(array.array("h", [rank]), 0)
     assert same(made, array.array("h", range(ranks) if rank == 0 else [0] * ranks))
 
@@ -172,8 +191,10 @@ def check_gather_of_what_cannot_be_joined(rank, ranks):
     bad = {
         "x of rank 1 is of type list; accepted: an array or a string": [1, 2],
         "x of rank 1 is of type int": 7,
-        "rank 0 has ndarray of <f8 with shape (2, 3), rank 1 has ndarray of <f4 with shape (2, 3)": good.astype("f"),
-        "rank 1 has ndarray of <f8 with shape (2, 4); accepted: the same kind, element type": np.zeros((2, 4)),
+        "rank 0 has ndarray of <f8 with shape (2, 3), rank 1 has ndarray of <f4": good.astype("f"),
+        "rank 1 has ndarray of <f8 with shape (2, 4); accepted: the same kind, element type": np.zeros(
+            (2, 4)
+        ),
         "rank 1 has str of text with shape (2,)": "ab",
     }
     for words, x in bad.items():
@@ -221,8 +242,12 @@ def check_reduce(rank, ranks):
     for i, dtype in enumerate(NUMERIC):
         root = i % ranks
         for shape in [*SHAPES, (LONG,)]:
-            parts = [np.asarray(filled(shape, dtype, start=number) % 3 if dtype.kind in "iuf" else filled(shape, dtype))
-                     for number in range(ranks)]
+            parts = [
+                np.asarray(
+                    filled(shape, dtype, start=number) % 3 if dtype.kind in "iuf" else filled(shape, dtype)
+                )
+                for number in range(ranks)
+            ]
             for name in ACCEPTED[dtype.kind].split():
                 expected = np.asarray(functools.reduce(REFERENCES[name], parts))
                 made = pp.reduce(parts[rank], getattr(pp, name), root)
@@ -242,9 +267,14 @@ def check_reduce_of_other_memory(rank, ranks):
     total = sum(range(ranks))
     x = np.asfortranarray(filled((3, 4), "d") + rank)
     assert same(pp.reduce(x, pp.SUM), np.ascontiguousarray(filled((3, 4), "d") * ranks + total) * (rank == 0))
-    assert pp.reduce((np.arange(5.0) * rank).astype(">f8"), pp.SUM).tolist() == (np.arange(5) * total * (rank == 0)).tolist()
+    assert (
+        pp.reduce((np.arange(5.0) * rank).astype(">f8"), pp.SUM).tolist()
+        == (np.arange(5) * total * (rank == 0)).tolist()
+    )
     assert pp.reduce(np.arange(20)[::2] * 1, pp.MAX).tolist() == (np.arange(0, 20, 2) * (rank == 0)).tolist()
-    assert pp.reduce(array.array("q", [rank, 1]), pp.SUM).tolist() == ([total, ranks] if rank == 0 else [0, 0])
+    assert pp.reduce(array.array("q", [rank, 1]), pp.SUM).tolist() == (
+        [total, ranks] if rank == 0 else [0, 0]
+    )
     assert pp.reduce(np.full(2, rank), 3).tolist() == [total * (rank == 0)] * 2  # PyPar's number for SUM
 
 
@@ -268,7 +298,9 @@ def check_reduce_to_the_place_of_the_extreme(rank, ranks):
             assert pp.reduce(x, op, 1, buffer=buffer) is buffer
             assert buffer.tolist() == made.tolist()
     for x in (np.zeros(3), np.zeros(3, [("a", "f8"), ("b", "i8")]), [1]):
-        with pytest.raises(TypeError, match="reduce: x of rank 0 has no pairs for MAXLOC; accepted: a NumPy array of"):
+        with pytest.raises(
+            TypeError, match="reduce: x of rank 0 has no pairs for MAXLOC; accepted: a NumPy array of"
+        ):
             pp.reduce(x, pp.MAXLOC)
 
 
@@ -279,14 +311,26 @@ def check_reduce_of_what_has_no_such_operation(rank, ranks):
         (good, "SUM", "op is 'SUM'; accepted: MAX, MIN, SUM, PROD, LAND"),
         (good, 13, "op is 13; accepted: "),
         (good, None, "op is None; accepted: "),
-        (good, pp.BAND, "reduce: BAND of ndarray of <f8 with shape (3,); accepted for it: SUM, PROD, MAX, MIN"),
+        (
+            good,
+            pp.BAND,
+            "reduce: BAND of ndarray of <f8 with shape (3,); accepted for it: SUM, PROD, MAX, MIN",
+        ),
         (good.astype("D"), pp.MAX, "accepted for it: SUM, PROD"),
         (good > 0, pp.SUM, "accepted for it: LAND, LOR, LXOR"),
         ("abc", pp.SUM, "reduce: SUM of str of text with shape (3,); accepted for it: nothing"),
         (good.astype("M8[s]"), pp.MAX, "accepted for it: nothing"),
         ([1.0], pp.SUM, "reduce: x of rank 0 is of type list; accepted: an array"),
-        (np.zeros(2 + rank % 2), pp.SUM, "reduce: rank 0 has SUM of ndarray of <f8 with shape (2,), rank 1 has SUM of"),
-        (good, pp.MAX if rank == 1 else pp.MIN, "rank 0 has MIN of ndarray of <f8 with shape (3,), rank 1 has MAX of"),
+        (
+            np.zeros(2 + rank % 2),
+            pp.SUM,
+            "reduce: rank 0 has SUM of ndarray of <f8 with shape (2,), rank 1 has SUM of",
+        ),
+        (
+            good,
+            pp.MAX if rank == 1 else pp.MIN,
+            "rank 0 has MIN of ndarray of <f8 with shape (3,), rank 1 has MAX of",
+        ),
     ]
     for x, op, words in bad:
         with pytest.raises(TypeError) as caught:
@@ -298,7 +342,10 @@ def check_reduce_of_what_has_no_such_operation(rank, ranks):
 def check_reduce_into_what_does_not_fit(rank, ranks):
     x = np.full(4, float(rank))
     if rank == 0:
-        for buffer, words in ((np.zeros(3), "has 3 elements, and 4 came"), (np.zeros(4, "f"), "can't hold what came")):
+        for buffer, words in (
+            (np.zeros(3), "has 3 elements, and 4 came"),
+            (np.zeros(4, "f"), "can't hold what came"),
+        ):
             with pytest.raises(pp.BufferMismatchError, match=words) as caught:
                 pp.reduce(x, pp.SUM, buffer=buffer)
             assert caught.value.received.tolist() == [sum(range(ranks))] * 4

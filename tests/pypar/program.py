@@ -1,7 +1,7 @@
 """Runs the checks of one module in every rank of a job: mpiexec -n 4 python program.py MODULE FOLDER
 
-A check is a function check_NAME(rank, ranks), called by every rank, one check after the other. Each rank writes the
-names of those that passed to FOLDER/RANK. A check that fails ends the job: the other ranks may be waiting for it.
+A check is a function check_NAME(rank, ranks), called by every rank, one check after the other. Each rank
+writes the names of those that passed to FOLDER/RANK. A check that fails ends the job: others may be waiting.
 """
 
 import importlib
