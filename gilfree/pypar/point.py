@@ -80,8 +80,8 @@ def receive(
     """Wait for a message from the rank `source`, or `any_source`, with `tag`, or `any_tag`; what was sent.
 
     `buffer`: memory, such as a NumPy array, that is filled from its first element on, and returned. It must
-    have room for what comes and its element type: BufferMismatchError otherwise, which holds what came. A str,
-    a list and the like can't be filled: then what came is returned, as with `vanilla=True`. With
+    have room for what comes and its element type: BufferMismatchError otherwise, which holds what came. A
+    str, a list and the like can't be filled: then what came is returned, as with `vanilla=True`. With
     `return_status=True` the result is a pair, the second a Status. `bypass=True`, for what was sent with it,
     needs a contiguous buffer and trusts that the elements are the same: the least work that MPI can do.
     """
