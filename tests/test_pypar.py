@@ -170,6 +170,14 @@ def test_a_rank_that_fails_ends_the_job(body, status, words):
         assert word.format(ranks=2) in errors
 
 
+@pytest.mark.parametrize("arguments", [["-m", "ends"], [FOLDER / "ends.py"]], ids=["module", "script"])
+def test_a_module_and_a_script_that_fail(arguments):
+    code, _, errors = launch(3, *arguments, 4)
+    assert code == 4
+    assert "rank 1 of 3 on node " in errors
+    assert launch(3, *arguments, 0) == (0, "", "")
+
+
 def test_what_was_printed_before_is_not_lost():
     body = "if rank == 1: print('x' * 50_000 + 'end'); 1 / 0" + WAIT
     code, output, _ = launch(2, "-c", program(body))
@@ -192,7 +200,7 @@ ENDINGS = {
     "after finalize, no call aborts": """pp.finalize()
 for call in (
     lambda: pp.send(1, 1 - rank), lambda: pp.receive(1 - rank), lambda: pp.send(b"", 1 - rank, bypass=True),
-    pp.barrier, pp.init, pp.time, lambda: pp.broadcast(1), lambda: pp.gather("x"), lambda: pp.scatter("xy"),
+    pp.barrier, pp.init, pp.time, lambda: (pp.alloc(100), pp.attach()), lambda: pp.broadcast(1), lambda: pp.gather("x"), lambda: pp.scatter("xy"),
     lambda: pp.reduce(b"x", pp.SUM),
 ):
     try: call()
@@ -383,6 +391,18 @@ def test_beside_mpi4py(run):
         from mpi4py import MPI
         import gilfree.pypar as pp
         pp.barrier()
+        """
+    )
+
+
+def test_the_gil_stays_as_it_was(run):
+    run(
+        """
+        import sys
+        is_enabled = getattr(sys, "_is_gil_enabled", bool)
+        before = is_enabled()
+        import gilfree.pypar
+        assert is_enabled() == before
         """
     )
 

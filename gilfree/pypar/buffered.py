@@ -95,6 +95,7 @@ def attach() -> None:
         raise RuntimeError("attach: no memory is allocated; call alloc() first, or alloc_and_attach()")
     if _store.attached:
         raise RuntimeError("attach: the memory is attached already; call detach() first")
+    job.refuse_after_finalize()
     MPI.Attach_buffer(_store.memory)
     _store.attached = True
 
@@ -103,6 +104,7 @@ def detach() -> None:
     """Take it back: waits until every message in it is on its way."""
     if not _store.attached:
         raise RuntimeError("detach: no memory is attached; call attach() first, or alloc_and_attach()")
+    job.refuse_after_finalize()
     MPI.Detach_buffer()
     _store.attached = False
 

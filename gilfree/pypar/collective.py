@@ -286,11 +286,13 @@ def _alike(told: Sequence[tuple[str, Any]]) -> Layout:
 def _working_element(layout: Layout, operation: Operation) -> str:
     """The element type to compute in: MPI knows neither half precision nor foreign byte orders."""
     element = layout.element
-    accepted = () if layout.kind in ("str", "bytes") else _OPERATIONS.get(element[1], ())
+    is_half = element[1:] == "f2"
+    is_for_numpy = is_half and layout.kind != "ndarray"
+    accepted = () if layout.kind in ("str", "bytes") or is_for_numpy else _OPERATIONS.get(element[1], ())
     if operation not in accepted:
         names = ", ".join(each.name for each in accepted) or "nothing"
         raise TypeError(f"reduce: {operation.name} of {layout}; accepted for it: {names}")
-    if element[1:] == "f2":
+    if is_half:
         return NATIVE + "f4"
     return element if element[0] == "|" else NATIVE + element[1:]
 

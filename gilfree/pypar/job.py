@@ -61,6 +61,11 @@ process = os.getpid()
 max_tag: int = messages.Get_attr(MPI.TAG_UB)
 
 
+def refuse_after_finalize() -> None:
+    if MPI.Is_finalized():
+        raise RuntimeError(FINALIZED)
+
+
 def size() -> int:
     """How many ranks the job has."""
     return ranks
@@ -78,8 +83,7 @@ def get_processor_name() -> str:
 
 def time() -> float:
     """Seconds on MPI's clock, of which differences are of use. RuntimeError after finalize()."""
-    if MPI.Is_finalized():
-        raise RuntimeError(FINALIZED)
+    refuse_after_finalize()
     return float(MPI.Wtime())
 
 
@@ -90,8 +94,7 @@ def barrier() -> None:
 
 def init(arguments: object = None) -> None:
     """Does nothing: importing gilfree.pypar has initialised MPI. RuntimeError after finalize()."""
-    if MPI.Is_finalized():
-        raise RuntimeError(FINALIZED)
+    refuse_after_finalize()
 
 
 def initialized() -> bool:
@@ -119,7 +122,8 @@ def abort(status: int = 1) -> NoReturn:
         if stream is not None:
             stream.flush()
             _wait_until_read(stream)
-    MPI.COMM_WORLD.Abort(status)
+    if not MPI.Is_finalized():
+        MPI.COMM_WORLD.Abort(status)
     os._exit(status)  # where MPI lets its caller live on for a moment
 
 

@@ -187,8 +187,8 @@ def misfit(room: Layout, layout: Layout | None, head: Head) -> str | None:
 
 def _words(layout: Layout | None, head: Head) -> str:
     if layout is None:
-        return f"a {type(head).__name__}"
-    return "a pickled object" if layout.kind == PICKLE else f"a {layout.kind}"
+        return f"of type {type(head).__name__}"
+    return "a pickled object" if layout.kind == PICKLE else f"of type {layout.kind}"
 
 
 def _unwritable(buffer: Any, room: Layout) -> str | None:

@@ -318,6 +318,11 @@ def check_reduce_of_what_has_no_such_operation(rank, ranks):
         ),
         (good.astype("D"), pp.MAX, "accepted for it: SUM, PROD"),
         (good > 0, pp.SUM, "accepted for it: LAND, LOR, LXOR"),
+        (
+            memoryview(np.zeros(2, "e")),
+            pp.SUM,
+            "reduce: SUM of memoryview of <f2 with shape (2,); accepted for it: no",
+        ),
         ("abc", pp.SUM, "reduce: SUM of str of text with shape (3,); accepted for it: nothing"),
         (good.astype("M8[s]"), pp.MAX, "accepted for it: nothing"),
         ([1.0], pp.SUM, "reduce: x of rank 0 is of type list; accepted: an array"),

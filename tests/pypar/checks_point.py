@@ -203,8 +203,8 @@ MISFITS = {
         "can't hold what came, a pickled object; receive it without a buffer",
     ),
     "a long list came": ([1.5] * LONG, np.zeros(2), "can't hold what came, a pickled object"),
-    "a number came": (7, np.zeros(2), "can't hold what came, a int; receive it without a buffer"),
-    "a string came": ("xy", np.zeros(2), "can't hold what came, a str"),
+    "a number came": (7, np.zeros(2), "can't hold what came, of type int; receive it without a buffer"),
+    "a string came": ("xy", np.zeros(2), "can't hold what came, of type str"),
 }
 
 
