@@ -200,8 +200,8 @@ ENDINGS = {
     "after finalize, no call aborts": """pp.finalize()
 for call in (
     lambda: pp.send(1, 1 - rank), lambda: pp.receive(1 - rank), lambda: pp.send(b"", 1 - rank, bypass=True),
-    pp.barrier, pp.init, pp.time, lambda: (pp.alloc(100), pp.attach()), lambda: pp.broadcast(1), lambda: pp.gather("x"), lambda: pp.scatter("xy"),
-    lambda: pp.reduce(b"x", pp.SUM),
+    pp.barrier, pp.init, pp.time, lambda: (pp.alloc(100), pp.attach()), lambda: pp.broadcast(1),
+    lambda: pp.gather("x"), lambda: pp.scatter("xy"), lambda: pp.reduce(b"x", pp.SUM),
 ):
     try: call()
     except RuntimeError as error: assert "MPI was finalized in this process" in str(error)

@@ -267,11 +267,9 @@ def check_reduce_of_other_memory(rank, ranks):
     total = sum(range(ranks))
     x = np.asfortranarray(filled((3, 4), "d") + rank)
     assert same(pp.reduce(x, pp.SUM), np.ascontiguousarray(filled((3, 4), "d") * ranks + total) * (rank == 0))
-    assert (
-        pp.reduce((np.arange(5.0) * rank).astype(">f8"), pp.SUM).tolist()
-        == (np.arange(5) * total * (rank == 0)).tolist()
-    )
-    assert pp.reduce(np.arange(20)[::2] * 1, pp.MAX).tolist() == (np.arange(0, 20, 2) * (rank == 0)).tolist()
+    foreign = pp.reduce((np.arange(5) * (rank + 1)).astype(">f8"), pp.SUM)
+    assert same(foreign, (np.arange(5) * (total + ranks) * (rank == 0)).astype(">f8"))
+    assert pp.reduce(np.arange(20)[::2], pp.MAX).tolist() == (np.arange(0, 20, 2) * (rank == 0)).tolist()
     assert pp.reduce(array.array("q", [rank, 1]), pp.SUM).tolist() == (
         [total, ranks] if rank == 0 else [0, 0]
     )
@@ -297,7 +295,12 @@ def check_reduce_to_the_place_of_the_extreme(rank, ranks):
             buffer = np.zeros(3, pair)
             assert pp.reduce(x, op, 1, buffer=buffer) is buffer
             assert buffer.tolist() == made.tolist()
-    for x in (np.zeros(3), np.zeros(3, [("a", "f8"), ("b", "i8")]), [1]):
+    for x in (
+        np.zeros(3),
+        np.zeros(3, [("a", "f8"), ("b", "i8")]),
+        np.zeros(3, [("a", "f8"), ("b", "i4")]),
+        [1],
+    ):
         with pytest.raises(
             TypeError, match="reduce: x of rank 0 has no pairs for MAXLOC; accepted: a NumPy array of"
         ):

@@ -38,6 +38,7 @@ OBJECTS = {
     "str that is not ASCII": "grüße \N{SNOWMAN} \N{MATHEMATICAL BOLD CAPITAL A}",
     "str with half a surrogate": "a\udc80b",
     "long str": "xyz" * LONG,
+    "long str with half a surrogate": "a\udc80b" * LONG,
     "long str that is not ASCII": "\N{SNOWMAN}é" * LONG,
     "empty bytes": b"",
     "bytes": bytes(range(256)),
