@@ -146,7 +146,12 @@ FAILURES = {
     "SystemExit raised": (
         "if rank == 1: raise SystemExit(7)" + WAIT,
         7,
-        [NAMED, "ended with SystemExit, without finalize(): MPI's launcher decides by the exit status"],
+        [NAMED, "ended by SystemExit or an exception, without finalize(): MPI's launcher decides"],
+    ),
+    "exception after another hook": (
+        "sys.excepthook = sys.__excepthook__\nif rank == 1: 1 / 0" + WAIT,
+        1,
+        [NAMED, "Traceback", "ZeroDivisionError", "ended by SystemExit or an exception, without finalize()"],
     ),
     "abort": ("if rank == 1: pp.abort()" + WAIT, 1, []),
     "abort with a status": ("if rank == 1: pp.abort(8)" + WAIT, 8, []),

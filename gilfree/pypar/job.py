@@ -1,7 +1,8 @@
 """The job: the ranks that one mpiexec started, from the import of gilfree.pypar to finalize().
 
 No rank is left waiting for one that failed. An uncaught exception, in any thread, and the end of the program
-by sys.exit with a status other than 0 abort the job; what the rank has to say is written first."""
+by sys.exit with a status other than 0 abort the job; what the rank has to say is written first.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +31,7 @@ except (ImportError, RuntimeError) as error:
         "name its library in MPI4PY_LIBMPI if it is not found (MPI4PY_LIBMPI=/path/to/libmpi.so)."
     ) from error
 
-FINALIZED = (
-    "MPI was finalized in this process: nothing can be sent, received or started again after finalize()"
-)
+FINALIZED = "MPI was finalized in this process: nothing can be sent or received after finalize()"
 
 
 class Ended:
@@ -190,15 +189,16 @@ def _exit(status: Any = None, /) -> NoReturn:
 
 
 def _finalize_or_abort() -> None:
-    """At exit. The status of a SystemExit is known if sys.exit raised it; if not, the launcher judges it."""
+    """At exit. The status of a SystemExit is known if sys.exit raised it. If not, or if someone else has set
+    sys.excepthook since, the launcher judges it."""
     if _is_over():
         return
     if _program is None or _returned(_program) or _exit_status in (None, 0):
         finalize()
     elif _exit_status is _UNKNOWN:
         _write(
-            f"gilfree.pypar: {_name()} ended with SystemExit, without finalize(): MPI's launcher decides by "
-            "the exit status what becomes of the job (sys.exit and finalize() leave no doubt)"
+            f"gilfree.pypar: {_name()} ended by SystemExit or an exception, without finalize(): MPI's "
+            "launcher decides by the exit status what becomes of the job (sys.exit and finalize() leave no doubt)"
         )
     else:
         _write(f"gilfree.pypar: {_name()} ended with sys.exit({_exit_status!r}), and the job with it")

@@ -27,9 +27,8 @@ OUT_OF_BAND = 16384
 NUMBERS = {bool, int, float, complex, NoneType}
 STRINGS = {str, bytes}
 
-PICKLE = (
-    "pickle"  # the kind of a head whose shape holds the sizes of the frames: the pickle, then its buffers
-)
+# The kind of a head whose shape holds the sizes of the frames: the pickle, then its buffers.
+PICKLE = "pickle"
 
 Head = Any
 Frames = Sequence[Any]
@@ -179,9 +178,7 @@ def misfit(room: Layout, layout: Layout | None, head: Head) -> str | None:
     if layout.element != room.element:
         return f"can't hold what came, {layout}; accepted: a buffer of {layout.element}, or none"
     if layout.items > room.items:
-        return (
-            f"has {room.items} elements, and {layout.items} came; accepted: one of as many or more, or none"
-        )
+        return f"has {room.items} elements, and {layout.items} came; accepted: as many or more, or no buffer"
     return None
 
 
