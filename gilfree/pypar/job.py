@@ -109,6 +109,8 @@ def finalize() -> None:
     global messages, payloads, bypasses
     if MPI.Is_finalized():
         return
+    if not _has_arrived:
+        messages.Ibarrier().Wait()
     for communicator in (messages, payloads, bypasses):
         communicator.Free()
     messages = payloads = bypasses = Ended()
@@ -189,20 +191,37 @@ def _exit(status: Any = None, /) -> NoReturn:
 
 
 def _finalize_or_abort() -> None:
-    """At exit. The status of a SystemExit is known if sys.exit raised it. If not, or if someone else has set
-    sys.excepthook since, the launcher judges it."""
+    """At exit, where Python tells nobody with which status."""
     if _is_over():
         return
     if _program is None or _returned(_program) or _exit_status in (None, 0):
         finalize()
-    elif _exit_status is _UNKNOWN:
-        _write(
-            f"gilfree.pypar: {_name()} ended by SystemExit or an exception, without finalize(): MPI's "
-            "launcher decides by the exit status what becomes of the job (sys.exit and finalize() leave no doubt)"
-        )
-    else:
+    elif _exit_status is not _UNKNOWN:
         _write(f"gilfree.pypar: {_name()} ended with sys.exit({_exit_status!r}), and the job with it")
         abort(_exit_status if isinstance(_exit_status, int) else 1)
+    elif hasattr(sys, "last_value"):
+        # Shown by a hook that was set since.
+        _write(f"gilfree.pypar: {_name()} ended with an exception, and the job with it")
+        abort()
+    elif _others_finalize_within(PATIENCE):
+        finalize()
+    else:
+        _write(
+            f"gilfree.pypar: {_name()} ended by SystemExit, whose status is not known, and the other ranks "
+            f"have not ended within {PATIENCE} s. They may be waiting for it, so the job is aborted: call "
+            "finalize() or sys.exit(status), which leave no doubt"
+        )
+        abort()
+
+
+def _others_finalize_within(seconds: float) -> bool:
+    global _has_arrived
+    arrival, limit, _has_arrived = messages.Ibarrier(), monotonic() + seconds, True
+    while not arrival.Test():
+        if monotonic() > limit:
+            return False
+        sleep(0.001)
+    return True
 
 
 def _outermost_frame() -> FrameType | None:
@@ -220,6 +239,10 @@ def _returned(frame: FrameType) -> bool:
     return opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN_")
 
 
+# Seconds that a rank waits for the others at its end when it is not known whether it failed.
+PATIENCE = 60.0
+
+_has_arrived = False  # at the barrier before the end
 _UNKNOWN = object()
 _exit_status: Any = _UNKNOWN
 _program: FrameType | None = None
