@@ -50,6 +50,7 @@ core = Extension(
         *["-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes", "-Wno-missing-field-initializers"],
         *[flag for build in builds for flag in BUILDS[build]],
     ],
+    libraries=["m"],
     extra_link_args=["-pthread", *([SANITIZERS] if "sanitize" in builds else [])],
 )
 

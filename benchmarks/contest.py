@@ -10,6 +10,7 @@ report.py holds contests; the bench_*.py files hand the same contests to pytest-
 from __future__ import annotations
 
 import math
+import os
 import random
 import statistics
 import time
@@ -23,6 +24,8 @@ GILFREE = "gilfree"
 
 # OpenMP's helpers spin for some 5 ms after their loop ended: nobody is timed beside a neighbour's spinning.
 SETTLE_SECONDS = 0.012
+# OpenBLAS's spin for 2**26 cycles, too long; 2**20 still last from call to call. Set before NumPy loads.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 # A visit warms up for this long: after idling, OpenMP's helpers can take 6 ms to get cores of their own.
 WARM_UP_SECONDS = 0.006
 # A call that takes this long hardly notices how it started: it is not warmed up.

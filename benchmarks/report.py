@@ -22,7 +22,7 @@ from types import ModuleType
 import contest
 from peers import native, pools
 
-SUBJECTS = ["fib", "polynomial", "collatz", "latency", "burst", "uneven"]
+SUBJECTS = ["fib", "polynomial", "collatz", "sums", "extrema", "latency", "burst", "uneven"]
 
 
 def main() -> None:

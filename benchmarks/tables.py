@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from contest import GILFREE, Result
 
@@ -54,12 +54,14 @@ def ratio_row(label: str, results: Sequence[Result], name: str, to: str) -> Row:
     return [label] + [spread(result.ratios(name, to)) for result in results]
 
 
-def fastest_peer_row(results: Sequence[Result]) -> Row:
-    return [f"**{GILFREE} / fastest peer**"] + [against_fastest_peer(result) for result in results]
+def fastest_peer_row(results: Sequence[Result], yardsticks: Container[str] = ()) -> Row:
+    return [f"**{GILFREE} / fastest peer**"] + [
+        against_fastest_peer(result, yardsticks) for result in results
+    ]
 
 
-def against_fastest_peer(result: Result) -> str:
-    peers = [name for name in result.samples if not name.startswith(GILFREE)]
+def against_fastest_peer(result: Result, yardsticks: Container[str]) -> str:
+    peers = [name for name in result.samples if not name.startswith(GILFREE) and name not in yardsticks]
     if not peers:
         return ABSENT
     fastest = min(peers, key=result.median)

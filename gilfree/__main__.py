@@ -24,7 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     apply = commands.add_parser("map", help="apply a kernel to numbers: one result a line")
     apply.add_argument("kernel", choices=names, metavar="KERNEL", help=", ".join(names))
     apply.add_argument(
-        "numbers", nargs="+", metavar="ARG", help="a number; for a kernel of several arguments, as in 1,2,3"
+        "numbers",
+        nargs="+",
+        metavar="ARG",
+        help="a number; for a kernel of several arguments, or of an array, as in 1,2,3",
     )
     apply.add_argument("--workers", type=int, help="threads at work at most (the pool's size; -1: all CPUs)")
     apply.add_argument("--timeout", type=float, help="seconds until the call is stopped")
@@ -65,9 +68,12 @@ def _number(text: str) -> int | float:
 def _map(options: argparse.Namespace) -> None:
     kernel = getattr(gilfree.kernels, options.kernel)
     items = [[_number(part) for part in argument.split(",")] for argument in options.numbers]
-    if len({len(item) for item in items}) > 1:
+    if kernel.pattern == "reduce":
+        columns: list[Any] = [items]
+    elif len({len(item) for item in items}) > 1:
         raise ValueError(f"the arguments {' '.join(options.numbers)} differ in how many numbers each holds")
-    columns = zip(*items, strict=True)
+    else:
+        columns = list(zip(*items, strict=True))
     for result in gilfree.parallel_map(kernel, *columns, workers=options.workers, timeout=options.timeout):
         print(result)
 
@@ -77,11 +83,18 @@ def _info(options: argparse.Namespace) -> None:
     print(json.dumps(facts, indent=2) if options.json else "\n".join(_lines(facts)))
 
 
+def _first(value: Any) -> Any:
+    """Of a list, the first item, and how many more there are."""
+    if not isinstance(value, list) or len(value) == 1:
+        return value[0] if isinstance(value, list) else value
+    return f"{value[0]} and {len(value) - 1} more"
+
+
 def _lines(facts: dict[str, Any]) -> list[str]:
     lines = []
     for name, value in facts.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{key}: {item}" for key, item in value.items())
+            value = ", ".join(f"{key}: {_first(item)}" for key, item in value.items())
         lines.append(f"{name:10}{value}")
     return lines
 

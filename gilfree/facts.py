@@ -39,7 +39,7 @@ def info() -> dict[str, Any]:
         "gil": _gil(),
         "cpus": _cpus(),
         "pool": _core.pool(),
-        "kernels": {kernel.__name__: kernel.signature for kernel in _core.kernels},
+        "kernels": {kernel.__name__: list(kernel.signatures) for kernel in _core.kernels},
     }
 
 

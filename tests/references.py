@@ -137,7 +137,7 @@ FORMATS = {"int64": "q", "float64": "d", "bool": "?"}
 
 def types_of(kernel: Any) -> tuple[str, list[str]]:
     """The result's type, and the arguments'."""
-    result, arguments = re.fullmatch(r"(\w+)\((.*)\)", kernel.signature).groups()
+    result, arguments = re.fullmatch(r"(\w+)\((.*)\)", kernel.signatures[0]).groups()
     return result, [argument.split()[0] for argument in arguments.split(", ")]
 
 

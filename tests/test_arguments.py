@@ -101,7 +101,7 @@ def test_a_plain_call_refuses_the_same(given, error, words):
 def test_a_plain_call_says_how_to_map_over_an_iterable():
     for given in ([1, 2], (1, 2), range(3)):
         with pytest.raises(
-            TypeError, match=r"accepted: a number or a buffer; .*gilfree.parallel_map\(kernels.fib"
+            TypeError, match=r"accepted: a number or an array; .*gilfree.parallel_map\(kernels.fib"
         ):
             kernels.fib(given)
 
@@ -189,59 +189,25 @@ def test_what_has_no_dimensions_cannot_be_iterated(given):
 
 WRONG_TYPES = {
     "float64": np.ones(3),
-    "int32": np.ones(3, np.int32),
     "uint64": np.ones(3, np.uint64),
-    "bool": np.ones(3, bool),
     "object": np.ones(3, object),
+    "complex": np.ones(3, complex),
+    "text": np.array(["1", "2"]),
     "structure": np.ones(3, [("a", "i4"), ("b", "i4")]),
-    "other byte order": np.ones(3, np.dtype(np.int64).newbyteorder()),
     "array.array('d')": array("d", [1]),
-    "array.array('i')": array("i", [1]),
     "array.array('Q')": array("Q", [1]),
-    "bytes": b"12345678",
-    "bytearray": bytearray(b"12345678"),
-    "memoryview of bytes": memoryview(b"12345678"),
-    "empty bytes": b"",
     "ctypes": (ctypes.c_double * 3)(1, 2, 3),
 }
 
 
 @pytest.mark.parametrize("given", WRONG_TYPES.values(), ids=WRONG_TYPES)
-def test_buffers_of_another_type(given):
+def test_arrays_of_a_type_that_cannot_be_cast(given):
     for call in (parallel_map, lambda kernel, argument: kernel(argument)):
         with pytest.raises(
             TypeError, match=r"^fib: argument 1 \(n\) holds items of format '.*' and \d+ bytes"
         ) as caught:
             call(kernels.fib, given)
-        assert "accepted: a buffer of int64 (as numpy.int64 or array.array('q'))" in str(caught.value)
-
-
-NOT_CONTIGUOUS = {
-    "every second": np.arange(1, 9)[::2],
-    "backwards": np.arange(1, 9)[::-1],
-    "a column": np.arange(1, 9).reshape(4, 2)[:, 0],
-    "transposed": np.arange(1, 9).reshape(4, 2).T,
-    "Fortran": np.asfortranarray(np.arange(1, 9).reshape(4, 2)),
-    "repeated": np.broadcast_to(np.int64(5), (4,)),
-    "memoryview": memoryview(array("q", range(1, 9)))[::2],
-}
-
-
-@pytest.mark.parametrize("given", NOT_CONTIGUOUS.values(), ids=NOT_CONTIGUOUS)
-def test_buffers_that_are_not_contiguous(given):
-    for call in (parallel_map, lambda kernel, argument: kernel(argument)):
-        with pytest.raises(
-            ValueError, match=r"^fib: argument 1 \(n\) is not contiguous; accepted: .*C-contiguous"
-        ):
-            call(kernels.fib, given)
-
-
-def test_buffers_that_are_not_aligned():
-    """Right, or refused: but read as they lie they are not defined in C."""
-    numbers = np.frombuffer(bytes(3) + np.array([5, 6, 7]).tobytes(), np.int64, 3, 3)
-    for call in (parallel_map, lambda kernel, argument: kernel(argument)):
-        with pytest.raises(ValueError, match=r"^fib: argument 1 \(n\) is not aligned; accepted: "):
-            call(kernels.fib, numbers)
+        assert "accepted: an array of int64 (as numpy.int64 or array.array('q'))" in str(caught.value)
 
 
 def test_empty_buffers_lie_anywhere():
@@ -293,7 +259,7 @@ def test_shapes_must_agree_beyond_one_dimension():
     ):
         for arguments in ((matrix, other, matrix), (other, matrix, matrix), (matrix, matrix, other)):
             with pytest.raises(
-                ValueError, match=r"^muladd: argument \d \([xyz]\) has .*accepted: buffers of one shape"
+                ValueError, match=r"^muladd: argument \d \([xyz]\) has .*accepted: arrays of one shape"
             ):
                 parallel_map(kernels.muladd, *arguments)
     with pytest.raises(ValueError, match=r"shape \(6,\) and argument 1 has shape \(2, 3\)"):

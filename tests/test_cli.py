@@ -132,7 +132,7 @@ def test_info_as_json(cli):
     assert (code, errors) == (0, "")
     facts = json.loads(output)
     assert facts.keys() == {*gilfree.info(), "mpi"}
-    assert facts["kernels"] == {kernel.__name__: kernel.signature for kernel in _core.kernels}
+    assert facts["kernels"] == {kernel.__name__: list(kernel.signatures) for kernel in _core.kernels}
 
 
 # ---- in a process of its own ------------------------------------------------------------------------

@@ -34,8 +34,8 @@ def at_work(workers):
 """
 
 
-# From 3.12 on Python warns of a fork with other threads alive. Made an error, that warning is lost; shown, it is
-# a word on stderr, which fails the test.
+# From 3.12 on Python warns of a fork with other threads alive. Made an error, that warning is lost; shown, it
+# is a word on stderr, which fails the test.
 SHOW = ("-W", "always")
 
 

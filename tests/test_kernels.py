@@ -1,4 +1,5 @@
-"""The contract of every kernel row. The rows are found by themselves: a new one is held to it at once."""
+"""The contract of every kernel that maps number to number. The rows are found by themselves: a new one is
+held to it at once. Those that make a number of an array are held to that of test_reductions.py."""
 
 import builtins
 import contextlib
@@ -33,7 +34,10 @@ from gilfree import _core, kernels
 WORKERS = [1, 2, 3, 7, 16]
 CHUNKSIZES = [None, 1, 7, 10**9]
 
-each_kernel = pytest.mark.parametrize("kernel", _core.kernels, ids=lambda kernel: kernel.__name__)
+MAPS = [kernel for kernel in _core.kernels if kernel.pattern == "map"]
+
+each_kernel = pytest.mark.parametrize("kernel", MAPS, ids=lambda kernel: kernel.__name__)
+each_of_all = pytest.mark.parametrize("kernel", _core.kernels, ids=lambda kernel: kernel.__name__)
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def domain_of(kernel):
 
 
 def test_there_is_a_reference_for_every_row_and_none_too_many():
-    assert set(REFERENCES) == {kernel.__name__ for kernel in _core.kernels}
+    assert set(REFERENCES) == {kernel.__name__ for kernel in MAPS}
 
 
 def test_kernels_is_a_module_that_holds_every_row():
@@ -72,25 +76,30 @@ def test_star_import_shadows_no_builtin():
     assert set(names) == {kernel.__name__ for kernel in _core.kernels} - set(vars(builtins))
 
 
-@each_kernel
+@each_of_all
 def test_attributes(kernel):
     assert kernel.__name__ == kernel.__qualname__
     assert kernel.__module__ == "gilfree.kernels"
-    type_name = "(int64|float64|bool)"
-    assert re.fullmatch(rf"{type_name}\({type_name} \w+(, {type_name} \w+)*\)", kernel.signature)
+    number = "(int64|uint64|int32|uint8|float64|float32|bool)"
+    result = rf"({number}|\({number}, {number}\))"
+    argument = rf"{number}(\[\])? \w+(=\d+)?"
+    for signature in kernel.signatures:
+        assert re.fullmatch(rf"{result}\({argument}(, {argument})*\)", signature)
+    assert kernel.pattern == ("reduce" if "[]" in kernel.signatures[0] else "map")
+    assert len(set(kernel.signatures)) == len(kernel.signatures)
     assert kernel.family.isidentifier()
     assert kernel.__doc__
     assert "\n" not in kernel.__doc__
-    assert repr(kernel) == f"<kernel {kernel.__name__}: {kernel.signature}>"
+    assert repr(kernel).startswith(f"<kernel {kernel.__name__}: {kernel.signatures[0]}")
     if kernel.domain is not None:
         assert "int64" in types_of(kernel)[1]
         low, high = kernel.domain
         assert -(2**63) <= low <= high <= 2**63 - 1
 
 
-@each_kernel
+@each_of_all
 def test_nothing_can_be_changed_or_made(kernel):
-    for name in ("__name__", "signature", "family", "domain", "anything"):
+    for name in ("__name__", "signatures", "pattern", "family", "domain", "anything"):
         with pytest.raises(AttributeError):
             setattr(kernel, name, "x")
     with pytest.raises(TypeError):
@@ -99,7 +108,7 @@ def test_nothing_can_be_changed_or_made(kernel):
         type(kernel).anything = 1
 
 
-@each_kernel
+@each_of_all
 def test_pickled_by_name_and_copied_as_itself(kernel):
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(kernel, protocol)) is kernel

@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 from array import array
 from concurrent.futures import CancelledError
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -49,6 +50,11 @@ def numbers_then_raise(numbers):
     raise RaisingError
 
 
+class Lends:
+    def __init__(self, numbers):
+        self.__dlpack__, self.__dlpack_device__ = numbers.__dlpack__, numbers.__dlpack_device__
+
+
 def cancelled():
     cancel = Cancel()
     cancel.set()
@@ -61,10 +67,12 @@ ARRAY = array("q", FEW)
 FLOATS = np.ones(len(FEW))
 OUT = np.empty(len(FEW), np.int64)
 MATRIX = BUFFER.reshape(20, -1)
+SWAPPED = FLOATS.astype(">f4")
+COMPLEX = FLOATS.astype(complex)
 BAD = [*FEW, "x"]
 FAILING = np.array([*FEW[:-1], OVERFLOWS])
 NUMBERS = [Number()] * N
-SHARED = [FEW, BUFFER, ARRAY, FLOATS, OUT, MATRIX, BAD, FAILING, NUMBERS, *_core.kernels]
+SHARED = [FEW, BUFFER, ARRAY, FLOATS, OUT, MATRIX, SWAPPED, BAD, FAILING, NUMBERS, *_core.kernels]
 
 # What is called, and what it raises.
 SUCCESSES = {
@@ -89,9 +97,36 @@ SUCCESSES = {
     "strict": lambda: parallel_map(kernels.muladd, FEW, FLOATS, iter(FEW), strict=True),
     "a function in Python": lambda: parallel_map(fib, FEW[:50]),
     "another backend": lambda: parallel_map(kernels.fib, FEW[:50], backend="serial"),
+    "other layouts and types": lambda: parallel_map(kernels.muladd, SWAPPED, BUFFER[::-1], FLOATS),
+    "strided out": lambda: parallel_map(kernels.fib, MATRIX.T, out=OUT.reshape(20, -1).T),
+    "repeated numbers": lambda: parallel_map(kernels.muladd, FLOATS, repeat(1), repeat(2.5)),
+    "reduction": lambda: kernels.sum(FLOATS),
+    "reduction of another layout": lambda: kernels.argmax(MATRIX.T),
+    "reduction of a list": lambda: kernels.minmax(FEW),
+    "reduction of a generator": lambda: kernels.var((number / 2 for number in FEW), ddof=1),
+    "reductions of a list of arrays": lambda: parallel_map(kernels.sum, [FEW, FLOATS, MATRIX.T, SWAPPED] * 3),
+    "reductions of rows": lambda: parallel_map(kernels.dot, MATRIX, MATRIX),
+    "reductions of rows, pairs": lambda: parallel_map(kernels.mean_var, MATRIX, [1] * 20),
+    "reductions into out": lambda: parallel_map(kernels.max, MATRIX, out=OUT[:20]),
+    "DLPack": lambda: kernels.sum(Lends(FLOATS)),
     "a Cancel": lambda: (Cancel().set(), repr(Cancel())),
 }
 FAILURES = {
+    "wrong type of an array of arrays": (TypeError, lambda: parallel_map(kernels.sum, [FLOATS, COMPLEX])),
+    "no array among arrays": (TypeError, lambda: parallel_map(kernels.sum, [FLOATS, FEW, 5])),
+    "wrong number in a list of numbers": (TypeError, lambda: kernels.sum(BAD)),
+    "lengths of arrays": (ValueError, lambda: parallel_map(kernels.dot, [FLOATS, FEW], [FLOATS, FEW[1:]])),
+    "a sum too great": (OverflowError, lambda: parallel_map(kernels.sum, [FEW, [2**63 - 1, 1], FLOATS])),
+    "nothing to find": (ValueError, lambda: parallel_map(kernels.min, [FEW, [], FLOATS])),
+    "out overlaps an array of arrays": (
+        ValueError,
+        lambda: parallel_map(kernels.max, [OUT, OUT], out=OUT[:2]),
+    ),
+    "DLPack of a wrong type": (TypeError, lambda: kernels.sum(Lends(COMPLEX))),
+    "an iterator of arrays raises": (
+        RaisingError,
+        lambda: parallel_map(kernels.sum, numbers_then_raise([FEW, FLOATS])),
+    ),
     "wrong item in a list": (TypeError, lambda: parallel_map(kernels.fib, BAD)),
     "wrong item in a tuple": (TypeError, lambda: parallel_map(kernels.fib, tuple(BAD))),
     "wrong item from a generator": (TypeError, lambda: parallel_map(kernels.fib, (item for item in BAD))),
@@ -120,8 +155,7 @@ FAILURES = {
     "too many arguments": (TypeError, lambda: kernels.fib(*FEW)),
     "no dimension": (TypeError, lambda: parallel_map(kernels.fib, np.array(5))),
     "wrong type": (TypeError, lambda: parallel_map(kernels.fib, FLOATS)),
-    "wrong type, second": (TypeError, lambda: parallel_map(kernels.muladd, FLOATS, BUFFER, FLOATS)),
-    "not contiguous": (ValueError, lambda: parallel_map(kernels.fib, BUFFER[::2])),
+    "wrong type, second": (TypeError, lambda: parallel_map(kernels.muladd, FLOATS, COMPLEX, FLOATS)),
     "no buffer after all": (ValueError, lambda: parallel_map(kernels.fib, np.ones(3, "M8[s]"))),
     "shapes": (ValueError, lambda: parallel_map(kernels.muladd, FLOATS.reshape(2, -1), FLOATS, FLOATS)),
     "lengths": (ValueError, lambda: kernels.muladd(FLOATS, FLOATS[1:], FLOATS)),

@@ -183,12 +183,17 @@ REFUSED = {
         ValueError,
         r"out has 0 dimensions and 1 items; accepted: 1 dim",
     ),
-    "every second": (
-        lambda numbers: np.empty(8, np.int64)[::2],
+    "items in one place": (
+        lambda numbers: np.lib.stride_tricks.as_strided(np.empty(1, np.int64), (4,), (0,)),
         ValueError,
-        r"out is not contiguous; accepted: ",
+        r"items of out share memory with one another; accepted: ",
     ),
-    "backwards": (lambda numbers: numbers[::-1], ValueError, r"out is not contiguous; accepted: "),
+    "items that overlap": (
+        lambda numbers: np.lib.stride_tricks.as_strided(np.empty(4, np.int64), (4,), (4,)),
+        ValueError,
+        r"items of out share memory with one another; accepted: ",
+    ),
+    "backwards": (lambda numbers: numbers[::-1], ValueError, r"out overlaps argument 1; accepted: "),
 }
 
 

@@ -46,10 +46,14 @@ def interrupt(popen, script, number=signal.SIGINT):
         "parallel_map(kernels.fib, [60] * 8, chunksize=8)",
         "parallel_map(kernels.fib, [60] * 8, backend='serial')",
         "kernels.fib(60)",
+        "kernels.fib(numpy.full(16, 60)[::2])",
+        "kernels.var(numpy.broadcast_to(1.0, 2**50))",
+        "parallel_map(kernels.sum, [numpy.broadcast_to(1.0, 2**50)] * 3)",
+        "parallel_map(kernels.argmax, numpy.broadcast_to(1, (2**10, 2**40)))",
     ],
 )
 def test_ctrl_c_ends_a_call(popen, call):
-    code, output, errors = interrupt(popen, f"announce()\n{call}\n")
+    code, output, errors = interrupt(popen, f"import numpy\nannounce()\n{call}\n")
     assert code == -signal.SIGINT
     assert output == ""
     assert errors.endswith("KeyboardInterrupt\n")
@@ -91,7 +95,7 @@ def test_ctrl_c_while_an_iterable_in_c_is_read(popen):
 import itertools
 try:
     print("at work", flush=True)
-    parallel_map(kernels.fib, itertools.repeat(1))
+    parallel_map(kernels.fib, itertools.cycle([1]))
 except KeyboardInterrupt:
     print("went on")
 """

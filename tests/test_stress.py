@@ -81,6 +81,33 @@ for workers in (1, 2, 3, 7, 16):
     )
 
 
+def test_reductions(stressed):
+    stressed(
+        """
+long = array("d", [i / 7 for i in range(50_000)])
+rows = [long[i * 100 : i * i + 2000 * i] for i in range(1, 20)]
+for kernel in (kernels.sum, kernels.var, kernels.norm, kernels.minmax, kernels.argmax):
+    whole, each = kernel(long, workers=1), [kernel(row, workers=1) for row in rows]
+    for workers in (1, 2, 3, 7, 16):
+        for _ in range(5):
+            assert kernel(long, workers=workers) == whole
+            assert kernel(memoryview(long)[::-1][::-1], workers=workers) == whole
+        for chunksize in (None, 1, 3):
+            assert parallel_map(kernel, rows, workers=workers, chunksize=chunksize) == each
+for position in range(0, 40, 3):
+    arrays = [[1] * 9000] * 40
+    arrays[position] = arrays[35] = [OVERFLOWS] * 5000
+    for workers in (1, 2, 3):
+        try:
+            parallel_map(kernels.sum, arrays, workers=workers)
+        except OverflowError as error:
+            assert f"item {min(position, 35)}:" in str(error), error
+        else:
+            raise AssertionError(position)
+"""
+    )
+
+
 def test_the_lowest_failing_index(stressed):
     stressed(
         """
@@ -163,6 +190,8 @@ def resident():
 
 numbers = [1 + i % 10 for i in range(3000)]
 column, x = array("q", numbers), array("d", numbers)
+long = array("i", [1 + i % 10 for i in range(20_000)])
+rows = lambda: memoryview(column).cast("B").cast("q", (3, 1000))
 results = [FIB[number] for number in numbers]
 sums = [number * number + number for number in numbers]
 primes = [False, False, True, True, False, True, False, True]
@@ -182,6 +211,15 @@ calls = {
     "new_helpers": (with_new_helpers, results),
     "plain": (lambda: kernels.fib(column).tolist(), results),
     "cancel": (lambda: parallel_map(kernels.fib, numbers, cancel=Cancel()), results),
+    "strided": (lambda: kernels.fib(memoryview(column)[::-1]).tolist(), results[::-1]),
+    "cast": (lambda: kernels.polynomial(array("b", [1, 2])).tolist(), [8 / 3, 19 / 3]),
+    "sum": (lambda: kernels.sum(column), sum(numbers)),
+    "sum_of_a_list": (lambda: kernels.sum(numbers), sum(numbers)),
+    "long_sum": (lambda: kernels.sum(long), sum(long)),
+    "strided_sum": (lambda: kernels.argmax(memoryview(long)[::-2]), 0),
+    "sums": (lambda: parallel_map(kernels.sum, [column, x, numbers]), list(map(sum, [column, x, column]))),
+    "variances": (lambda: parallel_map(kernels.var, [[1, 2], [3, 3]], [1, 0]), [0.5, 0.0]),
+    "sums_of_rows": (lambda: parallel_map(kernels.sum, rows()).tolist(), list(map(sum, rows().tolist()))),
     "number": (lambda: kernels.fib(20), 6765),
 }
 failed, failures = set(), 0
@@ -207,6 +245,7 @@ for _ in range(20):
     walk()
 # A block for every second failure, or one of our own arrays for every tenth, would be seen.
 assert failures > 500
+assert failed >= {"strided", "cast", "sum_of_a_list", "long_sum", "strided_sum", "sums", "variances"}
 assert sys.getallocatedblocks() - blocks < failures // 2
 assert resident() - before < failures // 10 * 24_000
 assert len(column) == 3000 and column.append(1) is None

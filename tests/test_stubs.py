@@ -21,6 +21,10 @@ total: int = pp.reduce(gilfree.cpu_count(), pp.SUM, root=0)
 assert_type(kernels.fib(38), int)
 assert_type(kernels.polynomial(0.5), float)
 assert_type(kernels.is_prime(7), bool)
+assert_type(kernels.sum([1, 2.5]), float)
+assert_type(kernels.argmin(b"12"), int)
+assert_type(kernels.minmax([1, 2]), tuple[float, float])
+assert_type(kernels.var([1, 2], ddof=1, workers=2), float)
 assert_type(gilfree.parallel_map(len, ["a"], workers=2), list[int])
 assert_type(list(ThreadPoolExecutor(2).map(kernels.fib, [1, 2])), list[int])
 with gilfree.set_workers(2):
@@ -31,6 +35,8 @@ count: int = gilfree.cpu_count()
 MISUSE = {
     "kernels.fib('x')": "call-overload",
     "kernels.muladd(1.0)": "call-overload",
+    "kernels.sum(1.0)": "arg-type",
+    "kernels.sum([1], ddof=1)": "call-arg",
     "gilfree.parallel_map(len, ['a'], workers='2')": "call-overload",
     "gilfree.Cancel().clear()": "attr-defined",
     "gilfree.pypar.send('x')": "call-arg",
@@ -50,6 +56,7 @@ def check(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
 
 def test_stub_of_kernels_is_the_one_the_rows_give():
     assert stubs.PATH.read_text() == stubs.render(), "run python tests/stubs.py"
+    assert stubs.PAGE.read_text() == stubs.page(), "run python tests/stubs.py"
 
 
 def test_stub_of_the_core_names_what_the_core_has():

@@ -225,5 +225,5 @@ def test_info():
     assert facts["gil"].keys() == {"free_threaded_build", "enabled"}
     assert facts["cpus"].keys() == {"count", "online", "affinity", "quota", "why"}
     assert facts["pool"].keys() == {"workers", "helpers", "busy", "create_error", "wake_ns"}
-    assert facts["kernels"] == {kernel.__name__: kernel.signature for kernel in _core.kernels}
+    assert facts["kernels"] == {kernel.__name__: list(kernel.signatures) for kernel in _core.kernels}
     json.dumps(facts)

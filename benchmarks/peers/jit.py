@@ -50,3 +50,41 @@ def collatz_serial(x, out):
 def collatz_prange(x, out):
     for i in numba.prange(x.size):
         out[i] = collatz(x[i])
+
+
+# Without fastmath no reduction becomes vectors.
+
+
+@numba.njit(parallel=True, fastmath=True)
+def sum_prange(x):
+    total = 0.0
+    for i in numba.prange(x.size):
+        total += x[i]
+    return total
+
+
+@numba.njit(parallel=True, fastmath=True)
+def dot_prange(x, y):
+    total = 0.0
+    for i in numba.prange(x.size):
+        total += x[i] * y[i]
+    return total
+
+
+@numba.njit(parallel=True, fastmath=True)
+def mean_var_prange(x):
+    total, squares = 0.0, 0.0
+    for i in numba.prange(x.size):
+        total += x[i]
+        squares += x[i] * x[i]
+    mean = total / x.size
+    return mean, squares / x.size - mean * mean
+
+
+@numba.njit(parallel=True, fastmath=True)
+def minmax_prange(x):
+    least = greatest = x[0]
+    for i in numba.prange(x.size):
+        least = min(least, x[i])
+        greatest = max(greatest, x[i])
+    return least, greatest

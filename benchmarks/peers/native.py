@@ -20,10 +20,15 @@ from contest import Call, LeftOut
 
 from .pools import workers
 
-FLAGS = ["-O3", "-march=native", "-ffp-contract=off", "-fopenmp"]
+FLAGS = ["-O3", "-march=native", "-fopenmp", "-fPIC"]
+SOURCES = {
+    "native.c": ["-ffp-contract=off"],
+    "reductions.c": ["-ffast-math"],
+    "memory.c": [],
+}
 MODULE = "gilfree_peers"
 HERE = Path(__file__).parent
-C_TYPES = {"int64": "int64_t[]", "float64": "double[]"}
+C_TYPES = {"int64": "int64_t[]", "uint64": "uint64_t[]", "float64": "double[]"}
 
 
 def compiler() -> str:
@@ -38,6 +43,49 @@ def c(name: str) -> Callable[[Any], Call]:
         function, from_buffer = getattr(module.lib, name), module.ffi.from_buffer
         x, out, c_type = work.x, work.out, C_TYPES[work.x.dtype.name]
         return lambda: function(from_buffer(c_type, out), from_buffer(c_type, x), len(x))
+
+    return make
+
+
+def c_reduction(name: str) -> Callable[[Any], Call]:
+    """The same for a function that returns what becomes of the arrays: a number."""
+
+    def make(work: Any) -> Call:
+        module = build()
+        function, from_buffer = getattr(module.lib, name), module.ffi.from_buffer
+        x, *others = work.arrays
+        c_type = C_TYPES[x.dtype.name]
+        if not others:
+            return lambda: function(from_buffer(c_type, x), len(x))
+        (y,) = others
+        return lambda: function(from_buffer(c_type, x), from_buffer(c_type, y), len(x))
+
+    return make
+
+
+def c_pair(name: str) -> Callable[[Any], Call]:
+    """Or a pair of numbers."""
+
+    def make(work: Any) -> Call:
+        function = c_reduction(name)(work)
+
+        def call():
+            pair = function()
+            return pair.first, pair.second
+
+        return call
+
+    return make
+
+
+def c_read(name: str) -> Callable[[Any], Call]:
+    """Makes the call that reads one array after the other."""
+
+    def make(work: Any) -> Call:
+        module = build()
+        function, from_buffer = getattr(module.lib, name), module.ffi.from_buffer
+        arrays = [array.view("uint64") for array in work.arrays]
+        return lambda: [function(from_buffer("uint64_t[]", array), len(array)) for array in arrays]
 
     return make
 
@@ -70,11 +118,22 @@ def build_once() -> ModuleType | LeftOut:
 def compiled(folder: Path) -> Path:
     binding, target = folder / "binding.c", folder / f"{MODULE}{sysconfig.get_config_var('EXT_SUFFIX')}"
     write_binding(binding)
-    sources = [str(HERE / "native.c"), str(binding)]
     python = f"-I{sysconfig.get_path('include')}"
-    command = [compiler(), *FLAGS, "-fPIC", "-shared", python, *sources, "-o", str(target)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    objects = [compiled_object(HERE / name, flags, folder) for name, flags in SOURCES.items()]
+    objects.append(compiled_object(binding, [python], folder))
+    # Linked without -ffast-math: with it, loading the library would flush denormals to zero for everybody.
+    run_compiler(["-shared", *objects, "-o", str(target)])
     return target
+
+
+def compiled_object(source: Path, flags: list[str], folder: Path) -> str:
+    target = folder / f"{source.stem}.o"
+    run_compiler([*flags, "-c", str(source), "-o", str(target)])
+    return str(target)
+
+
+def run_compiler(arguments: list[str]) -> None:
+    subprocess.run([compiler(), *FLAGS, *arguments], check=True, capture_output=True, text=True)
 
 
 def write_binding(target: Path) -> None:

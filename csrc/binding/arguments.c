@@ -3,31 +3,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "errors.h"
 #include "memory.h"
+#include "sequence.h"
 
-#define ITEMS_FIRST 64
-#define ITEMS_BETWEEN_SIGNALS 65536
-#define ITEMS_BETWEEN_LOOKS 64
+#define PIECE 256 /* items that are looked at in one go, of those that have to be loaded */
 
-void arguments_init(struct arguments *arguments, const gilfree_row *row, const struct signature *signature)
+void arguments_init(struct arguments *arguments, const struct variants *variants)
 {
-    arguments->row = row;
-    arguments->signature = signature;
+    arguments->variants = variants;
+    arguments->row = variants->rows;
+    arguments->signature = variants->signatures;
     arguments->count = 0;
     arguments->n = 0;
     arguments->model = NULL;
-    arguments->model_object = NULL;
     arguments->pending[0] = arguments->pending[1] = arguments->pending[2] = NULL;
 }
 
 static void argument_close(struct argument *argument)
 {
-    if (argument->source == SOURCE_BUFFER)
-        PyBuffer_Release(&argument->buffer);
-    else if (argument->source != SOURCE_NUMBER)
+    if (argument->source == SOURCE_ARRAY) {
+        free(argument->items.dimensions);
+        array_close(&argument->array);
+    } else if (argument->source != SOURCE_NUMBER) {
         free(argument->view.data);
+    }
+    for (Py_ssize_t i = 0; i < argument->arrays; i++) {
+        free(argument->each_array[i].items.dimensions);
+        array_close(&argument->each_array[i].array);
+    }
+    free(argument->each_array);
     Py_XDECREF(argument->object);
 }
 
@@ -39,21 +44,37 @@ void arguments_close(struct arguments *arguments)
         Py_CLEAR(arguments->pending[i]);
 }
 
-static PyObject *place_of(const struct arguments *arguments, int which, Py_ssize_t item)
+struct argument *argument_start(struct arguments *arguments, int which)
 {
-    if (item < 0)
-        return PyUnicode_FromFormat("%s: argument %d (%s)", arguments->row->name, which + 1,
-                                    arguments->signature->names[which]);
-    return PyUnicode_FromFormat("%s: item %zd of argument %d (%s)", arguments->row->name, item, which + 1,
-                                arguments->signature->names[which]);
+    const struct parameter *parameter = &arguments->signature->arguments[which];
+    arguments->each[which] = (struct argument){
+        .source = SOURCE_NUMBER,
+        .parameter = parameter,
+        .has_domain = parameter->type->format == ITEM_INT64 && !parameter->is_array && gilfree_has_domain(arguments->row),
+    };
+    arguments->count = which + 1;
+    return &arguments->each[which];
 }
 
-static int check_count(const struct arguments *arguments, Py_ssize_t count, const char *what)
+PyObject *argument_place(const struct arguments *arguments, int which, Py_ssize_t item)
 {
-    if (count == arguments->signature->count)
+    const char *name = arguments->signature->arguments[which].name;
+    if (item < 0)
+        return PyUnicode_FromFormat("%s: argument %d (%s)", arguments->row->name, which + 1, name);
+    return PyUnicode_FromFormat("%s: item %zd of argument %d (%s)", arguments->row->name, item, which + 1, name);
+}
+
+int argument_count(const struct arguments *arguments, Py_ssize_t count, const char *what)
+{
+    const struct signature *signature = arguments->signature;
+    if (count >= signature->required && count <= signature->count)
         return 0;
-    PyErr_Format(PyExc_TypeError, "%s takes %d %s (%s), %zd given", arguments->row->name,
-                 arguments->signature->count, what, arguments->row->signature, count);
+    if (signature->required < signature->count)
+        PyErr_Format(PyExc_TypeError, "%s takes %d to %d %s (%s), %zd given", arguments->row->name, signature->required,
+                     signature->count, what, arguments->row->signature, count);
+    else
+        PyErr_Format(PyExc_TypeError, "%s takes %d %s (%s), %zd given", arguments->row->name, signature->count, what,
+                     arguments->row->signature, count);
     return -1;
 }
 
@@ -68,8 +89,8 @@ static bool is_outside(const gilfree_row *row, int64_t number)
 static int refuse_number(const struct arguments *arguments, int which, Py_ssize_t index, int64_t number)
 {
     const gilfree_row *row = arguments->row;
-    const char *name = arguments->signature->names[which];
-    PyObject *place = place_of(arguments, which, index);
+    const char *name = arguments->signature->arguments[which].name;
+    PyObject *place = argument_place(arguments, which, index);
     PyObject *bounds = row->high == INT64_MAX
                            ? PyUnicode_FromFormat("%s >= %lld", name, (long long)row->low)
                            : PyUnicode_FromFormat("%lld <= %s <= %lld", (long long)row->low, name, (long long)row->high);
@@ -80,18 +101,23 @@ static int refuse_number(const struct arguments *arguments, int which, Py_ssize_
     return -1;
 }
 
-/* A value that was converted just now, as item `index` or, if that is -1, alone. 0, or -1 with ValueError. */
-static int check_number(const struct arguments *arguments, int which, Py_ssize_t index, const void *item)
+int argument_check_number(const struct arguments *arguments, int which, Py_ssize_t index, const void *item)
 {
-    const struct argument *argument = &arguments->each[which];
-    if (!argument->has_domain || !is_outside(arguments->row, *(const int64_t *)item))
+    if (!arguments->each[which].has_domain || !is_outside(arguments->row, *(const int64_t *)item))
         return 0;
     return refuse_number(arguments, which, index, *(const int64_t *)item);
 }
 
+int argument_take_number(struct arguments *arguments, int which, Py_ssize_t index, PyObject *object, void *item)
+{
+    if (arguments->each[which].parameter->type->from_python(object, item) < 0)
+        return error_at(argument_place(arguments, which, index)), -1;
+    return argument_check_number(arguments, which, index, item);
+}
+
 static bool is_unchecked(const struct argument *argument)
 {
-    return argument->has_domain && argument->source == SOURCE_BUFFER;
+    return argument->has_domain && argument->source == SOURCE_ARRAY;
 }
 
 bool arguments_are_checked(const struct arguments *arguments)
@@ -102,16 +128,41 @@ bool arguments_are_checked(const struct arguments *arguments)
     return true;
 }
 
+static int64_t int64_at(const struct argument *argument, int64_t i)
+{
+    int64_t number;
+    if (!argument->is_loaded)
+        return GILFREE_ITEM(const int64_t, argument->view, i);
+    items_load(&argument->items, i, 1, ITEM_INT64, &number);
+    return number;
+}
+
+/* The first of the argument's items in [begin, end) that is outside, or `end`. */
+static int64_t first_outside(const gilfree_row *row, const struct argument *argument, int64_t begin, int64_t end)
+{
+    int64_t piece[PIECE];
+    if (!argument->is_loaded) {
+        while (begin < end && !is_outside(row, GILFREE_ITEM(const int64_t, argument->view, begin)))
+            begin++;
+        return begin;
+    }
+    for (; begin < end; begin += PIECE) {
+        int64_t count = end - begin < PIECE ? end - begin : PIECE;
+        items_load(&argument->items, begin, count, ITEM_INT64, piece);
+        for (int64_t i = 0; i < count; i++)
+            if (is_outside(row, piece[i]))
+                return begin + i;
+    }
+    return end;
+}
+
 int64_t arguments_outside(const struct arguments *arguments, int64_t begin, int64_t end)
 {
     int64_t first = -1;
     for (int which = 0; which < arguments->count; which++) {
         if (!is_unchecked(&arguments->each[which]))
             continue;
-        gilfree_view view = arguments->each[which].view;
-        int64_t i = begin;
-        while (i < end && !is_outside(arguments->row, GILFREE_ITEM(const int64_t, view, i)))
-            i++;
+        int64_t i = first_outside(arguments->row, &arguments->each[which], begin, end);
         if (i < end)
             end = first = i;
     }
@@ -123,7 +174,7 @@ void *arguments_refuse(const struct arguments *arguments, int64_t index)
     for (int which = 0; which < arguments->count; which++) {
         if (!is_unchecked(&arguments->each[which]))
             continue;
-        int64_t number = GILFREE_ITEM(const int64_t, arguments->each[which].view, index);
+        int64_t number = int64_at(&arguments->each[which], index);
         if (is_outside(arguments->row, number))
             return refuse_number(arguments, which, (Py_ssize_t)index, number), NULL;
     }
@@ -132,361 +183,120 @@ void *arguments_refuse(const struct arguments *arguments, int64_t index)
     return NULL;
 }
 
-static void open_argument(struct arguments *arguments, int which)
+/* ---- arrays -------------------------------------------------------------------------------------- */
+
+static int refuse_type(const struct arguments *arguments, int which, Py_ssize_t index, const struct array *array)
 {
-    const struct item_type *type = arguments->signature->arguments[which];
-    arguments->each[which] = (struct argument){
-        .source = SOURCE_NUMBER,
-        .type = type,
-        .has_domain = type->kind == ITEM_INT64 && gilfree_has_domain(arguments->row),
-    };
-    arguments->count = which + 1;
+    const struct parameter *parameter = &arguments->signature->arguments[which];
+    const struct item_type *type = parameter->type;
+    PyObject *place = argument_place(arguments, which, index);
+    if (place && parameter->is_array)
+        PyErr_Format(PyExc_TypeError,
+                     "%U holds items of format '%s' and %zd bytes; accepted: an array of integers, of floats or of truth values, "
+                     "or an iterable of numbers", place, array->code, array->itemsize);
+    else if (place)
+        PyErr_Format(PyExc_TypeError,
+                     "%U holds items of format '%s' and %zd bytes; accepted: an array of %s (as numpy.%s or array.array('%c')) or "
+                     "of a type that can be cast to it safely, or an iterable of %s",
+                     place, array->code, array->itemsize, type->name, type->name, type->typecode, type->python);
+    Py_XDECREF(place);
+    return -1;
 }
 
-/* ---- buffers ------------------------------------------------------------------------------------- */
-
-static int open_buffer(struct arguments *arguments, int which, PyObject *object)
+int argument_open_array(struct arguments *arguments, int which, PyObject *object)
 {
     struct argument *argument = &arguments->each[which];
-    const struct item_type *type = argument->type;
-    if (PyObject_GetBuffer(object, &argument->buffer, PyBUF_FORMAT | PyBUF_STRIDES) < 0)
-        return -1;
-    argument->source = SOURCE_BUFFER;
-    const Py_buffer *buffer = &argument->buffer;
-    if (!buffer_has_type(buffer, type)) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s: argument %d (%s) holds items of format '%s' and %zd bytes; accepted: a buffer of %s "
-                     "(as numpy.%s or array.array('%c')), or an iterable of %s",
-                     arguments->row->name, which + 1, arguments->signature->names[which],
-                     buffer->format ? buffer->format : "B", buffer->itemsize, type->name, type->name, type->typecode,
-                     type->python);
-        return -1;
+    const struct parameter *parameter = argument->parameter;
+    int opened = array_open(object, &argument->array);
+    if (opened <= 0)
+        return opened < 0 ? error_at(argument_place(arguments, which, -1)), -1 : 0;
+    argument->source = SOURCE_ARRAY;
+    struct array *array = &argument->array;
+    if (array->ndim == 0) /* a number, whatever its type: the caller's to deal with */
+        return 1;
+    if (!array->is_known || (!parameter->is_array && !item_casts(array->format, parameter->type->format)))
+        return refuse_type(arguments, which, -1, array);
+    if (parameter->is_array) {
+        argument->length = array->shape[0];
+        if (array_row_items(array, arguments->row->reduce.any_order, &argument->items) < 0)
+            return -1;
+    } else {
+        argument->length = array->n;
+        if (array_items(array, false, &argument->items) < 0)
+            return -1;
+        argument->is_loaded = !items_are_direct(&argument->items, parameter->type->format);
+        argument->view = (gilfree_view){argument->items.data, argument->items.stride};
     }
-    if (!PyBuffer_IsContiguous(buffer, 'C')) {
-        PyErr_Format(PyExc_ValueError,
-                     "%s: argument %d (%s) is not contiguous; accepted: a C-contiguous buffer: pass a copy, as "
-                     "numpy.ascontiguousarray makes",
-                     arguments->row->name, which + 1, arguments->signature->names[which]);
-        return -1;
-    }
-    if (buffer->len > 0 && (uintptr_t)buffer->buf % (size_t)type->size != 0) {
-        PyErr_Format(PyExc_ValueError, "%s: argument %d (%s) is not aligned; accepted: a buffer at a multiple of %zd "
-                     "bytes: pass a copy", arguments->row->name, which + 1, arguments->signature->names[which],
-                     type->size);
-        return -1;
-    }
-    argument->view = (gilfree_view){buffer->buf, type->size};
-    argument->length = buffer->len / type->size;
-    if (!arguments->model) {
+    if (!arguments->model)
         arguments->model = argument;
-        arguments->model_object = object;
-    }
-    return 0;
+    return 1;
 }
 
-bool same_shape(const Py_buffer *a, const Py_buffer *b)
+/* Room for item i behind each_array. */
+static struct array_item *new_array_item(struct argument *argument)
 {
-    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof *a->shape) == 0;
-}
-
-PyObject *shape_of(const Py_buffer *buffer)
-{
-    PyObject *shape = PyTuple_New(buffer->ndim);
-    for (int i = 0; shape && i < buffer->ndim; i++) {
-        PyObject *length = PyLong_FromSsize_t(buffer->shape[i]);
-        if (!length || PyTuple_SetItem(shape, i, length) < 0)
-            Py_CLEAR(shape);
+    if (argument->arrays == argument->capacity) {
+        Py_ssize_t capacity = argument->arrays ? 2 * argument->arrays : 1;
+        struct array_item *more = memory_resize(argument->each_array, (size_t)capacity * sizeof *more);
+        if (!more) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+        argument->each_array = more;
+        argument->capacity = capacity;
     }
-    return shape;
+    return &argument->each_array[argument->arrays];
 }
 
-/* Items correspond by position, so arrays of more than one dimension must agree in all of them. */
-static int check_shapes(const struct arguments *arguments)
+int argument_take_array(struct arguments *arguments, int which, Py_ssize_t index, PyObject *object)
+{
+    struct argument *argument = &arguments->each[which];
+    struct array_item *item = new_array_item(argument);
+    if (!item)
+        return -1;
+    int opened = array_open(object, &item->array);
+    if (opened == 0)
+        opened = sequence_open(object, &item->array);
+    if (opened < 0)
+        return error_at(argument_place(arguments, which, index)), -1;
+    item->items.dimensions = NULL;
+    argument->arrays++;
+    if (!item->array.is_known)
+        return refuse_type(arguments, which, index, &item->array);
+    if (item->array.ndim == 0) {
+        PyObject *place = argument_place(arguments, which, index);
+        if (place)
+            PyErr_Format(PyExc_TypeError, "%U is a number; accepted: an array of one dimension or more, or an iterable of numbers",
+                         place);
+        Py_XDECREF(place);
+        return -1;
+    }
+    return array_items(&item->array, arguments->row->reduce.any_order, &item->items);
+}
+
+/* ---- shapes -------------------------------------------------------------------------------------- */
+
+int arguments_check_shapes(const struct arguments *arguments)
 {
     const struct argument *model = arguments->model;
     for (int i = 0; model && i < arguments->count; i++) {
         const struct argument *argument = &arguments->each[i];
-        bool has_buffer = argument->source == SOURCE_BUFFER;
-        bool flat = model->buffer.ndim == 1 && (!has_buffer || argument->buffer.ndim == 1);
-        if (flat || argument->source == SOURCE_NUMBER || (has_buffer && same_shape(&model->buffer, &argument->buffer)))
+        bool is_array = argument->source == SOURCE_ARRAY;
+        bool flat = model->array.ndim == 1 && (!is_array || argument->array.ndim == 1);
+        if (flat || argument->source == SOURCE_NUMBER || (is_array && same_shape(&model->array, &argument->array)))
             continue;
-        PyObject *wanted = shape_of(&model->buffer);
-        PyObject *given = has_buffer ? shape_of(&argument->buffer) : PyUnicode_FromString("no shape");
+        PyObject *wanted = shape_of(&model->array);
+        PyObject *given = is_array ? shape_of(&argument->array) : PyUnicode_FromString("no shape");
         if (wanted && given)
             PyErr_Format(PyExc_ValueError,
-                         "%s: argument %d (%s) has %s%S and argument %d has shape %S; accepted: buffers of one shape",
-                         arguments->row->name, i + 1, arguments->signature->names[i], has_buffer ? "shape " : "", given,
+                         "%s: argument %d (%s) has %s%S and argument %d has shape %S; accepted: arrays of one shape",
+                         arguments->row->name, i + 1, argument->parameter->name, is_array ? "shape " : "", given,
                          (int)(model - arguments->each) + 1, wanted);
         Py_XDECREF(wanted);
         Py_XDECREF(given);
         return -1;
     }
     return 0;
-}
-
-/* ---- iterables ----------------------------------------------------------------------------------- */
-
-static int attribute_as_long_long(PyObject *object, const char *name, long long *number)
-{
-    PyObject *attribute = PyObject_GetAttrString(object, name);
-    if (!attribute)
-        return -1;
-    int overflow;
-    *number = PyLong_AsLongLongAndOverflow(attribute, &overflow);
-    Py_DECREF(attribute);
-    return overflow ? 1 : *number == -1 && PyErr_Occurred() ? -1 : 0;
-}
-
-/* 1 if it is a range whose every item is a long long, 0 if not, -1 with an exception. */
-static int open_range(struct argument *argument, PyObject *object)
-{
-    long long stop;
-    if (Py_TYPE(object) != &PyRange_Type || argument->type->kind != ITEM_INT64)
-        return 0;
-    int start_state = attribute_as_long_long(object, "start", &argument->start);
-    int stop_state = start_state ? 0 : attribute_as_long_long(object, "stop", &stop);
-    int step_state = start_state || stop_state ? 0 : attribute_as_long_long(object, "step", &argument->step);
-    if (start_state || stop_state || step_state)
-        return start_state < 0 || stop_state < 0 || step_state < 0 ? -1 : 0;
-    argument->length = PyObject_Size(object);
-    if (argument->length < 0) { /* more items than memory: to be read, and refused, like any other iterable */
-        PyErr_Clear();
-        return 0;
-    }
-    argument->source = SOURCE_RANGE;
-    return 1;
-}
-
-static int open_iterable(struct arguments *arguments, int which, PyObject *object)
-{
-    struct argument *argument = &arguments->each[which];
-    open_argument(arguments, which);
-    bool is_list = PyList_CheckExact(object);
-    if (is_list || PyTuple_CheckExact(object)) {
-        argument->source = is_list ? SOURCE_LIST : SOURCE_TUPLE;
-        argument->object = Py_NewRef(object);
-        argument->capacity = is_list ? PyList_Size(object) : PyTuple_Size(object);
-    } else if (PyObject_CheckBuffer(object)) {
-        return open_buffer(arguments, which, object);
-    } else {
-        int is_range = open_range(argument, object);
-        if (is_range)
-            return is_range < 0 ? -1 : 0;
-        argument->object = PyObject_GetIter(object);
-        if (!argument->object)
-            return error_at(place_of(arguments, which, -1)), -1;
-        argument->source = SOURCE_ITERATOR;
-    }
-    return 0;
-}
-
-static int reserve(struct argument *argument, Py_ssize_t i)
-{
-    if (argument->view.data && i < argument->capacity)
-        return 0;
-    Py_ssize_t capacity = argument->capacity > i ? argument->capacity : i < ITEMS_FIRST ? ITEMS_FIRST : i + i / 2;
-    char *data = capacity > PY_SSIZE_T_MAX / ITEM_SIZE_MAX
-                     ? NULL
-                     : memory_resize(argument->view.data, (size_t)(capacity * argument->type->size));
-    if (!data) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    argument->view = (gilfree_view){data, argument->type->size};
-    argument->capacity = capacity;
-    return 0;
-}
-
-/* A new reference to item i, or NULL at the end. */
-static PyObject *list_item(PyObject *list, Py_ssize_t i)
-{
-#ifdef Py_GIL_DISABLED
-    PyObject *item = PyList_GetItemRef(list, i);
-    if (!item)
-        PyErr_Clear();
-    return item;
-#else
-    return i < PyList_Size(list) ? Py_XNewRef(PyList_GetItem(list, i)) : NULL;
-#endif
-}
-
-enum step { STEP_FAILED = -1, STEP_END = 0, STEP_ITEM = 1, STEP_RAISED = 2 /* the iterable itself */ };
-
-/* Reads item i of an argument, the items before it having been read. */
-static enum step read_item(struct arguments *arguments, int which, Py_ssize_t i)
-{
-    struct argument *argument = &arguments->each[which];
-    PyObject *item;
-    switch (argument->source) {
-    case SOURCE_NUMBER:
-        return STEP_ITEM;
-    case SOURCE_BUFFER:
-        return i < argument->length ? STEP_ITEM : STEP_END;
-    case SOURCE_RANGE:
-        if (i >= argument->length)
-            return STEP_END;
-        if (reserve(argument, i) < 0)
-            return STEP_FAILED;
-        ((int64_t *)argument->view.data)[i] = argument->start + i * argument->step;
-        return check_number(arguments, which, i, &((int64_t *)argument->view.data)[i]) < 0 ? STEP_FAILED : STEP_ITEM;
-    case SOURCE_LIST:
-        item = list_item(argument->object, i);
-        break;
-    case SOURCE_TUPLE:
-        item = i < PyTuple_Size(argument->object) ? Py_XNewRef(PyTuple_GetItem(argument->object, i)) : NULL;
-        break;
-    default:
-        item = PyIter_Next(argument->object);
-        if (!item && PyErr_Occurred())
-            return PyErr_ExceptionMatches(PyExc_Exception) ? STEP_RAISED : STEP_FAILED;
-    }
-    if (!item)
-        return STEP_END;
-    int failed = reserve(argument, i);
-    if (!failed) {
-        failed = argument->type->from_python(item, argument->view.data + i * argument->type->size);
-        if (failed)
-            error_at(place_of(arguments, which, i));
-        else
-            failed = check_number(arguments, which, i, argument->view.data + i * argument->type->size);
-    }
-    Py_DECREF(item);
-    return failed ? STEP_FAILED : STEP_ITEM;
-}
-
-static int raise_unequal(const struct arguments *arguments, int shorter, int longer, Py_ssize_t i)
-{
-    PyErr_Format(PyExc_ValueError,
-                 "%s: argument %d (%s) ended after %zd items and argument %d (%s) goes on; strict=True accepts "
-                 "iterables of one length",
-                 arguments->row->name, shorter + 1, arguments->signature->names[shorter], i, longer + 1,
-                 arguments->signature->names[longer]);
-    return -1;
-}
-
-/* Argument `ended` has no item i: has another one? Those before it do; those after it were not asked. */
-static int check_others_end(struct arguments *arguments, int ended, Py_ssize_t i)
-{
-    if (ended > 0)
-        return raise_unequal(arguments, ended, 0, i);
-    for (int which = 1; which < arguments->count; which++) {
-        enum step step = read_item(arguments, which, i);
-        if (step == STEP_ITEM)
-            return raise_unequal(arguments, ended, which, i);
-        if (step != STEP_END)
-            return -1;
-    }
-    return 0;
-}
-
-/* Reads item i of every argument. One that can't be converted fails the call only if there is an item i of
- * the others too: `map` asks them first, and calls nothing if one has ended. */
-static enum step read_items(struct arguments *arguments, Py_ssize_t i, int *ended)
-{
-    PyObject *failure[3] = {NULL, NULL, NULL};
-    enum step step = STEP_ITEM;
-    for (int which = 0; which < arguments->count && (step == STEP_ITEM || step == STEP_FAILED); which++) {
-        enum step next = read_item(arguments, which, i);
-        if (next == STEP_ITEM || (next == STEP_FAILED && failure[0])) {
-            PyErr_Clear();
-            continue;
-        }
-        step = next;
-        *ended = which;
-        if (step == STEP_FAILED && !PyErr_ExceptionMatches(PyExc_Exception))
-            break;
-        if (step == STEP_FAILED)
-            PyErr_Fetch(&failure[0], &failure[1], &failure[2]);
-    }
-    if (step == STEP_FAILED && failure[0]) {
-        PyErr_Restore(failure[0], failure[1], failure[2]);
-    } else {
-        for (int part = 0; part < 3; part++)
-            Py_XDECREF(failure[part]);
-    }
-    return step;
-}
-
-/* Item i could not be converted. If a buffer holds an unacceptable item before it, that one is to blame. */
-static int blame_lowest(const struct arguments *arguments, Py_ssize_t i)
-{
-    int64_t index = PyErr_ExceptionMatches(PyExc_Exception) ? arguments_outside(arguments, 0, i) : -1;
-    if (index >= 0) {
-        PyErr_Clear();
-        arguments_refuse(arguments, index);
-    }
-    return -1;
-}
-
-/* An item may take any time to come from an iterator; others are read too fast to look each time. */
-static int check_options(const struct arguments *arguments, const struct options *options, Py_ssize_t i)
-{
-    bool any_iterator = false;
-    for (int which = 0; which < arguments->count; which++)
-        any_iterator = any_iterator || arguments->each[which].source == SOURCE_ITERATOR;
-    gilfree_error error = any_iterator || i % ITEMS_BETWEEN_LOOKS == 0 ? options_check(options) : GILFREE_OK;
-    if (error)
-        error_raise(error, PyUnicode_FromFormat("%s: %s; the arguments were still being read, at item %zd",
-                                                arguments->row->name, error_message(error), i));
-    return error ? -1 : 0;
-}
-
-static int read_in_step(struct arguments *arguments, bool strict, const struct options *options)
-{
-    bool has_limits = options->deadline != NEVER || options->cancel;
-    for (Py_ssize_t i = 0;; i++) {
-        if (i % ITEMS_BETWEEN_SIGNALS == ITEMS_BETWEEN_SIGNALS - 1 && PyErr_CheckSignals() < 0)
-            return -1;
-        arguments->n = i;
-        int ended = 0;
-        enum step step = read_items(arguments, i, &ended);
-        if (step == STEP_FAILED)
-            return blame_lowest(arguments, i);
-        if (step == STEP_RAISED) {
-            PyErr_Fetch(&arguments->pending[0], &arguments->pending[1], &arguments->pending[2]);
-            return 0;
-        }
-        if (step == STEP_END)
-            return strict ? check_others_end(arguments, ended, i) : 0;
-        if (has_limits && check_options(arguments, options, i) < 0)
-            return -1;
-    }
-}
-
-/* Buffers alone need no reading: their lengths are known. */
-static int measure_buffers(struct arguments *arguments, bool strict)
-{
-    int shortest = 0;
-    for (int which = 1; which < arguments->count; which++)
-        if (arguments->each[which].length < arguments->each[shortest].length)
-            shortest = which;
-    arguments->n = arguments->each[shortest].length;
-    for (int which = 0; strict && which < arguments->count; which++)
-        if (arguments->each[which].length != arguments->n)
-            return raise_unequal(arguments, shortest, which, arguments->n);
-    return 0;
-}
-
-int arguments_from_iterables(struct arguments *arguments, PyObject *const *iterables, Py_ssize_t count,
-                             bool strict, const struct options *options)
-{
-    if (check_count(arguments, count, "iterables") < 0)
-        return -1;
-    bool all_buffers = true;
-    for (int which = 0; which < count; which++) {
-        if (open_iterable(arguments, which, iterables[which]) < 0)
-            return -1;
-        const struct argument *argument = &arguments->each[which];
-        all_buffers = all_buffers && argument->source == SOURCE_BUFFER;
-        if (argument->source == SOURCE_BUFFER && argument->buffer.ndim == 0) {
-            PyErr_Format(PyExc_TypeError, "%s: argument %d (%s) has no dimensions; accepted: an iterable",
-                         arguments->row->name, which + 1, arguments->signature->names[which]);
-            return -1;
-        }
-    }
-    if (check_shapes(arguments) < 0)
-        return -1;
-    return all_buffers ? measure_buffers(arguments, strict) : read_in_step(arguments, strict, options);
 }
 
 /* ---- values -------------------------------------------------------------------------------------- */
@@ -496,56 +306,80 @@ static int open_number(struct arguments *arguments, int which, PyObject *object)
     struct argument *argument = &arguments->each[which];
     argument->source = SOURCE_NUMBER;
     argument->view = (gilfree_view){(char *)&argument->number, 0};
-    if (argument->type->from_python(object, &argument->number) == 0)
-        return check_number(arguments, which, -1, &argument->number);
+    if (argument_take_number(arguments, which, -1, object, &argument->number) == 0)
+        return 0;
     if (PySequence_Check(object) && PyErr_ExceptionMatches(PyExc_TypeError)) {
         PyObject *name = PyType_GetName(Py_TYPE(object));
         if (name)
             PyErr_Format(PyExc_TypeError,
-                         "%s: argument %d (%s) is a %U; accepted: a number or a buffer; for an iterable call "
+                         "%s: argument %d (%s) is a %U; accepted: a number or an array; for an iterable call "
                          "gilfree.parallel_map(kernels.%s, ...)",
-                         arguments->row->name, which + 1, arguments->signature->names[which], name, arguments->row->name);
+                         arguments->row->name, which + 1, argument->parameter->name, name, arguments->row->name);
         Py_XDECREF(name);
-        return -1;
     }
-    error_at(place_of(arguments, which, -1));
     return -1;
 }
 
 static int open_value(struct arguments *arguments, int which, PyObject *object)
 {
-    open_argument(arguments, which);
-    /* A NumPy scalar has a buffer too, of no dimension: it is a number. */
-    if (!PyLong_CheckExact(object) && !PyFloat_CheckExact(object) && PyObject_CheckBuffer(object)) {
-        Py_buffer probe;
-        if (PyObject_GetBuffer(object, &probe, PyBUF_FORMAT | PyBUF_STRIDES) < 0)
-            return -1;
-        int dimensions = probe.ndim;
-        PyBuffer_Release(&probe);
-        if (dimensions > 0)
-            return open_buffer(arguments, which, object);
-    }
+    struct argument *argument = argument_start(arguments, which);
+    /* bytes are text to most: what is meant as an array of integers is a memoryview or a bytearray. */
+    if (PyLong_CheckExact(object) || PyFloat_CheckExact(object) || PyBytes_Check(object))
+        return open_number(arguments, which, object);
+    int opened = argument_open_array(arguments, which, object);
+    if (opened < 0)
+        return -1;
+    if (opened && argument->array.ndim > 0)
+        return 0;
+    if (opened) /* as a NumPy scalar is */
+        array_close(&argument->array);
     return open_number(arguments, which, object);
 }
 
 int arguments_from_values(struct arguments *arguments, PyObject *const *values, Py_ssize_t count)
 {
-    if (check_count(arguments, count, "arguments") < 0)
+    if (argument_count(arguments, count, "arguments") < 0)
         return -1;
     for (int which = 0; which < count; which++)
         if (open_value(arguments, which, values[which]) < 0)
             return -1;
-    if (check_shapes(arguments) < 0)
+    if (arguments_check_shapes(arguments) < 0)
         return -1;
     arguments->n = arguments->model ? arguments->model->length : 1;
     for (int which = 0; which < count; which++) {
         const struct argument *argument = &arguments->each[which];
-        if (argument->source == SOURCE_BUFFER && argument->length != arguments->n) {
+        if (argument->source == SOURCE_ARRAY && argument->length != arguments->n) {
             PyErr_Format(PyExc_ValueError, "%s: argument %d (%s) holds %zd items and argument %d holds %zd; accepted: "
-                         "buffers of one length", arguments->row->name, which + 1, arguments->signature->names[which],
+                         "arrays of one length", arguments->row->name, which + 1, argument->parameter->name,
                          argument->length, (int)(arguments->model - arguments->each) + 1, arguments->n);
             return -1;
         }
+    }
+    return 0;
+}
+
+int arguments_from_item(struct arguments *arguments, PyObject *const *values, Py_ssize_t count)
+{
+    const struct signature *signature = arguments->signature;
+    if (argument_count(arguments, count, "arguments") < 0)
+        return -1;
+    arguments->n = 1;
+    for (int which = 0; which < signature->count; which++) {
+        const struct parameter *parameter = &signature->arguments[which];
+        struct argument *argument = argument_start(arguments, which);
+        PyObject *value = which < count ? values[which] : NULL;
+        if (!value && !parameter->has_default) {
+            PyErr_Format(PyExc_TypeError, "%s: argument %d (%s) was not given; it is called as %s", arguments->row->name,
+                         which + 1, parameter->name, arguments->row->signature);
+            return -1;
+        }
+        argument->number.int64 = parameter->default_value;
+        argument->view = (gilfree_view){(char *)&argument->number, 0};
+        int failed = parameter->is_array ? argument_take_array(arguments, which, -1, value)
+                     : value             ? argument_take_number(arguments, which, -1, value, &argument->number)
+                                         : 0;
+        if (failed)
+            return -1;
     }
     return 0;
 }

@@ -54,8 +54,8 @@ _Noreturn static void hang(struct python_caller *caller)
         pause();
 }
 
-static struct loop_result run_loop(struct state *state, loop_body *body, int64_t n, const void *context,
-                                   struct loop_options *options, bool *raised)
+struct loop_result call_loop(struct state *state, run_loop *run, void *context, struct loop_options *options,
+                             bool *raised)
 {
     struct python_caller caller = {
         .face = {detach, attend},
@@ -63,7 +63,7 @@ static struct loop_result run_loop(struct state *state, loop_body *body, int64_t
     };
     options->owner = state;
     options->caller = &caller.face;
-    struct loop_result result = loop_run(body, n, context, options);
+    struct loop_result result = run(context, options);
     if (result.error == GILFREE_EXITING)
         hang(&caller);
     if (caller.thread)
@@ -78,6 +78,63 @@ static void run_range(gilfree_worker *worker, int64_t begin, int64_t end, const 
 {
     const struct call *call = context;
     call->range(worker, begin, end, call->views);
+}
+
+/* A worker for a range function that is shown items [begin, ...) as items [0, ...). */
+struct shifted_worker {
+    gilfree_worker face;
+    gilfree_worker *worker;
+    int64_t begin;
+    bool ended; /* the range function has no more results to give */
+};
+
+static int poll_shifted(gilfree_worker *face, int64_t index)
+{
+    struct shifted_worker *shifted = (struct shifted_worker *)face;
+    int stops = gilfree_poll(shifted->worker, shifted->begin + index);
+    shifted->ended = shifted->ended || stops;
+    return stops;
+}
+
+static void fail_shifted(gilfree_worker *face, int64_t index, gilfree_error error)
+{
+    struct shifted_worker *shifted = (struct shifted_worker *)face;
+    shifted->ended = true;
+    gilfree_fail(shifted->worker, shifted->begin + index, error);
+}
+
+#define BLOCK 1024 /* items that are brought together at once, where they do not lie as the kernel wants them */
+
+/* As run_range, by way of blocks for the result and the arguments that need them. */
+static void run_blocks(gilfree_worker *worker, int64_t begin, int64_t end, const void *context)
+{
+    const struct call *call = context;
+    int count = call->arguments.count;
+    char *blocks = memory_resize(NULL, (size_t)(1 + count) * BLOCK * ITEM_SIZE_MAX);
+    if (!blocks) {
+        gilfree_fail(worker, begin, GILFREE_MEMORY);
+        return;
+    }
+    struct shifted_worker shifted = {{poll_shifted, fail_shifted}, worker, 0, false};
+    for (int64_t at = begin; at < end && !shifted.ended; at += BLOCK) {
+        gilfree_view views[1 + GILFREE_ARGUMENTS_MAX];
+        int64_t items = end - at < BLOCK ? end - at : BLOCK;
+        for (int i = 0; i <= count; i++) {
+            const struct argument *argument = i ? &call->arguments.each[i - 1] : NULL;
+            views[i] = (gilfree_view){call->views[i].data + at * call->views[i].stride, call->views[i].stride};
+            if (argument ? !argument->is_loaded : !call->result.is_stored)
+                continue;
+            enum item_format type = argument ? argument->parameter->type->format : call->result.type->format;
+            views[i] = (gilfree_view){blocks + (ptrdiff_t)i * BLOCK * ITEM_SIZE_MAX, item_size(type)};
+            if (argument)
+                items_load(&argument->items, at, items, type, views[i].data);
+        }
+        shifted.begin = at;
+        call->range(&shifted.face, 0, items, views);
+        if (call->result.is_stored && !shifted.ended)
+            items_store(&call->result.items, at, items, views[0].data);
+    }
+    free(blocks);
 }
 
 static void check_range(gilfree_worker *worker, int64_t begin, int64_t end, const void *context)
@@ -101,7 +158,7 @@ static void *raise_error(const struct arguments *arguments, struct loop_result r
                                                           (long long)result.finished, arguments->n));
 }
 
-static struct loop_options loop_options(const struct options *options)
+struct loop_options call_loop_options(const struct options *options)
 {
     return (struct loop_options){
         .workers = options->workers,
@@ -111,7 +168,18 @@ static struct loop_options loop_options(const struct options *options)
     };
 }
 
-/* Nothing is run while some item of a buffer is outside the kernel's domain. A short check is made here and
+struct body {
+    loop_body *run;
+    const struct call *call;
+};
+
+static struct loop_result run_body(void *context, const struct loop_options *options)
+{
+    const struct body *body = context;
+    return loop_run(body->run, body->call->arguments.n, body->call, options);
+}
+
+/* Nothing is run while some item of an array is outside the kernel's domain. A short check is made here and
  * now, a long one is a loop like any other. */
 static int check_domain(struct state *state, const struct call *call, const struct options *options)
 {
@@ -122,10 +190,11 @@ static int check_domain(struct state *state, const struct call *call, const stru
             arguments_refuse(arguments, index);
         return index >= 0 ? -1 : 0;
     }
-    struct loop_options checking = loop_options(options);
+    struct loop_options checking = call_loop_options(options);
     checking.item_cost = GILFREE_FLAT;
     bool raised;
-    struct loop_result result = run_loop(state, check_range, arguments->n, call, &checking, &raised);
+    struct body body = {check_range, call};
+    struct loop_result result = call_loop(state, run_body, &body, &checking, &raised);
     if (!raised && result.error) {
         result.finished = 0; /* of the items' results, there is none */
         raise_error(arguments, result);
@@ -140,23 +209,28 @@ int call_run(struct state *state, struct call *call, const struct options *optio
         return -1;
     call->range = arguments->row->range;
     call->views[0] = call->result.view;
-    for (int i = 0; i < arguments->count; i++)
+    bool by_blocks = call->result.is_stored;
+    for (int i = 0; i < arguments->count; i++) {
         call->views[i + 1] = arguments->each[i].view;
-    struct loop_options running = loop_options(options);
+        by_blocks = by_blocks || arguments->each[i].is_loaded;
+    }
+    struct loop_options running = call_loop_options(options);
     running.item_cost = arguments->row->item_cost;
     running.cost = cost;
     bool raised;
-    struct loop_result result = run_loop(state, run_range, arguments->n, call, &running, &raised);
+    struct body body = {by_blocks ? run_blocks : run_range, call};
+    struct loop_result result = call_loop(state, run_body, &body, &running, &raised);
     if (!raised && result.error)
         raise_error(arguments, result);
     return raised || result.error ? -1 : 0;
 }
 
-struct call *call_new(const gilfree_row *row, const struct signature *signature)
+struct call *call_new(const struct variants *variants)
 {
-    struct call *call = memory_resize(NULL, sizeof *call + (size_t)signature->count * sizeof *call->arguments.each);
+    size_t arguments = (size_t)variants->signatures->count;
+    struct call *call = memory_resize(NULL, sizeof *call + arguments * sizeof *call->arguments.each);
     if (call)
-        arguments_init(&call->arguments, row, signature);
+        arguments_init(&call->arguments, variants);
     else
         PyErr_NoMemory();
     return call;

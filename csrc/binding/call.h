@@ -15,11 +15,17 @@ struct call {
 };
 
 /* NULL with MemoryError. To be freed with call_free, which closes the arguments. */
-struct call *call_new(const gilfree_row *row, const struct signature *signature);
+struct call *call_new(const struct variants *variants);
 void call_free(struct call *call);
 
 /* Runs the row over all items, the arguments and the result being open. 0, or -1 with the exception that the
  * caller is to see. */
 int call_run(struct state *state, struct call *call, const struct options *options, _Atomic float *cost);
+
+/* Runs some loop with the GIL released once it lasts; `*raised` if a signal handler did, whose exception is set. */
+typedef struct loop_result run_loop(void *context, const struct loop_options *options);
+struct loop_result call_loop(struct state *state, run_loop *run, void *context, struct loop_options *options, bool *raised);
+
+struct loop_options call_loop_options(const struct options *options);
 
 #endif

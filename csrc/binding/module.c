@@ -1,4 +1,6 @@
 /* module - gilfree._core: what Python sees of the core. */
+#include <string.h>
+
 #include "cpus.h"
 #include "front.h"
 #include "kernel.h"
@@ -109,8 +111,10 @@ static int add_kernels(PyObject *module)
     if (!list)
         return -1;
     for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
-        for (const gilfree_row *row = families[f].rows; row->name; row++) {
-            PyObject *kernel = kernel_new(state_of_module(module), row, families[f].name);
+        for (const gilfree_row *row = families[f].rows, *next; row->name; row = next) {
+            for (next = row + 1; next->name && strcmp(next->name, row->name) == 0;)
+                next++;
+            PyObject *kernel = kernel_new(state_of_module(module), row, (int)(next - row), families[f].name);
             int failed = kernel ? PyList_Append(list, kernel) : -1;
             Py_XDECREF(kernel);
             if (failed)

@@ -8,23 +8,35 @@
 
 #include "arguments.h"
 
-enum result_kind { RESULT_NUMBER, RESULT_LIST, RESULT_BUFFER };
+enum result_kind { RESULT_NUMBER, RESULT_LIST, RESULT_ARRAY };
+
+/* What is wanted. */
+struct result_form {
+    const char *kernel;
+    const struct item_type *type;
+    Py_ssize_t n;
+    const struct argument *model; /* what the result is like; or NULL */
+    int which;                    /* argument the model is, for messages */
+    bool has_shape;               /* the model's; otherwise one dimension of n items */
+};
 
 struct result {
     enum result_kind kind;
     const struct item_type *type;
-    gilfree_view view;
-    PyObject *object; /* RESULT_BUFFER: owned */
-    Py_buffer buffer; /* RESULT_BUFFER */
-    union {
-        int64_t int64;
-        double float64;
-        uint8_t truth;
-    } number; /* RESULT_NUMBER */
+    gilfree_view view; /* unless is_stored */
+    bool is_stored;    /* a block at a time, since no view can say how the items lie */
+    struct array array; /* RESULT_ARRAY */
+    struct items items; /* RESULT_ARRAY */
+    gilfree_number number; /* RESULT_NUMBER */
 };
 
 /* 0, or -1 with an exception and nothing open. `out` may be NULL. */
-int result_open(struct result *result, const struct arguments *arguments, PyObject *out, enum result_kind without_buffer);
+int result_open(struct result *result, const struct result_form *form, PyObject *out, enum result_kind without_model);
+
+/* ValueError if the result, being `out`, shares memory with the items of argument `which`; `in_place` accepts the
+ * very same items. 0 or -1. */
+int result_check_overlap(const struct result *result, const char *kernel, int which, const struct items *items,
+                         bool in_place);
 
 /* The object for the caller: a new reference, or NULL with an exception. To be closed all the same. */
 PyObject *result_take(struct result *result, Py_ssize_t n);

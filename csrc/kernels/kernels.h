@@ -7,7 +7,9 @@
 
 #define GILFREE_FAMILIES(X) \
     X(integer)              \
-    X(elementwise)
+    X(elementwise)          \
+    X(sums)                 \
+    X(extrema)
 
 /* Each table ends with a row without a name. */
 #define GILFREE_FAMILY_ROWS(family) extern const gilfree_row family##_rows[];

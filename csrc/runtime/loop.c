@@ -18,6 +18,7 @@
 #define CHUNK_GROWTH 4                /* a chunk is at most so many times the last one, unless items are alike */
 #define CHUNK_FIRST 256               /* items; when they are alike and their cost is not known */
 #define HOT_SHARE (4 * MICROSECOND)   /* work worth sharing with a helper that spins */
+#define BURST_SHARE (10 * MICROSECOND) /* work worth waking a helper for, if the next loop will find it spinning */
 #define ATTEND_FIRST (40 * MILLISECOND)
 #define POLLS_BETWEEN_LOOKS_MAX 64 /* bounds how late a long item notices the time, after many short polls */
 
@@ -42,6 +43,7 @@ struct loop {
     int64_t attend_at;
     bool entered;
     bool detached;
+    bool in_burst; /* began soon after another loop that had work to share */
 
     /* Everyone's. `next_index` is written at every claim; `stop` almost never, and read at every poll. */
     char apart[CACHE_LINE];
@@ -261,7 +263,23 @@ static void detach(struct loop *loop)
 static bool worth_sharing(struct loop *loop, double nanoseconds)
 {
     double share = nanoseconds / (1 + team_helpers(&loop->team));
-    return share > (double)(pool_is_hot() ? HOT_SHARE : 2 * pool_wake_cost());
+    return share > (double)(pool_is_hot() ? HOT_SHARE : loop->in_burst ? BURST_SHARE : 2 * pool_wake_cost());
+}
+
+/* When a loop ended that a spinning helper would have made shorter. A wake that does not pay for one such loop
+ * pays for many that follow one another closely. */
+static _Atomic int64_t last_worthy = INT64_MIN / 2;
+
+static bool is_in_burst(int64_t now)
+{
+    return now - atomic_load_explicit(&last_worthy, memory_order_relaxed) < pool_wake_cost();
+}
+
+static void note_end(const struct loop *loop)
+{
+    int64_t now = clock_now();
+    if (loop->team.limit > 0 && now - loop->began > BURST_SHARE)
+        atomic_store_explicit(&last_worthy, now, memory_order_relaxed);
 }
 
 /* At the start: what the last call tells, if anything. */
@@ -516,6 +534,7 @@ struct loop_result loop_run(loop_body *body, int64_t n, const void *context, con
         .options = *options,
         .began = now,
         .deadline = clock_after(now, options->timeout),
+        .in_burst = is_in_burst(now),
         .attend_at = options->caller ? now + ATTEND_FIRST : NEVER,
         .stop = NEVER,
         .failure = FAILURE_NONE,
@@ -525,6 +544,7 @@ struct loop_result loop_run(loop_body *body, int64_t n, const void *context, con
                  .owner = options->owner},
     };
     run(loop);
+    note_end(loop);
     struct loop_result result = result_of(loop);
     free(loop);
     return result;

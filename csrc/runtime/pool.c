@@ -235,26 +235,35 @@ static void note_wake(struct helper *helper)
     atomic_store_explicit(&pool.wake_cost, (3 * before + cost) / 4, memory_order_relaxed);
 }
 
-/* Until the state leaves IDLE and PARKED: spins about as long as a wake would cost, then sleeps. */
+/* While the state is IDLE, for about as long as a wake would cost. */
+static uint32_t spin(struct helper *helper)
+{
+    uint32_t state = IDLE;
+    int64_t until = clock_now() + SPIN_TIME(pool_wake_cost());
+    atomic_fetch_add_explicit(&pool.spinning, 1, memory_order_relaxed);
+    do {
+        for (int i = 0; i < 32 && state == IDLE; i++) {
+            cpu_relax();
+            state = atomic_load_explicit(&helper->state, memory_order_acquire);
+        }
+    } while (state == IDLE && clock_now() < until);
+    atomic_fetch_sub_explicit(&pool.spinning, 1, memory_order_relaxed);
+    return state;
+}
+
+/* Until the state leaves IDLE and PARKED: spins, then sleeps. A helper whose invitation was taken back while it woke
+ * spins again: where one loop wanted help, the next may. */
 static uint32_t wait_for_change(struct helper *helper)
 {
     uint32_t state = atomic_load_explicit(&helper->state, memory_order_acquire);
-    if (state == IDLE) {
-        int64_t until = clock_now() + SPIN_TIME(pool_wake_cost());
-        atomic_fetch_add_explicit(&pool.spinning, 1, memory_order_relaxed);
-        do {
-            for (int i = 0; i < 32 && state == IDLE; i++) {
-                cpu_relax();
-                state = atomic_load_explicit(&helper->state, memory_order_acquire);
-            }
-        } while (state == IDLE && clock_now() < until);
-        atomic_fetch_sub_explicit(&pool.spinning, 1, memory_order_relaxed);
-    }
     while (state == IDLE || state == PARKED) {
-        if (state == IDLE &&
-            !atomic_compare_exchange_strong_explicit(&helper->state, &state, PARKED, memory_order_acq_rel,
-                                                     memory_order_acquire))
-            continue;
+        if (state == IDLE) {
+            state = spin(helper);
+            if (state != IDLE ||
+                !atomic_compare_exchange_strong_explicit(&helper->state, &state, PARKED, memory_order_acq_rel,
+                                                         memory_order_acquire))
+                continue;
+        }
         park(&helper->state, PARKED, NEVER);
         state = atomic_load_explicit(&helper->state, memory_order_acquire);
     }

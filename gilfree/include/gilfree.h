@@ -1,7 +1,8 @@
 /* gilfree.h - the public C header: what a kernel is, and what it may ask of the loop that runs it.
  *
- * A kernel is a pure function of its arguments, written as a C function over a range of items, and a
- * row that names it. It knows no Python, holds no lock and never sees the GIL: the loop that runs it
+ * A kernel is a pure function of its arguments, written as a C function over a range of items (or, for a
+ * reduction, as functions that make, combine and finish partial results: see gilfree_reduce), and a row
+ * that names it. It knows no Python, holds no lock and never sees the GIL: the loop that runs it
  * gives disjoint ranges of [0, n) to several threads at once. The call
  *
  *     gilfree.parallel_map(kernel, x, y)
@@ -32,6 +33,7 @@ extern "C" {
 #define GILFREE_ERRORS(X)                                                                            \
     X(OVERFLOW, "a value does not fit in 64 bits", "builtins.OverflowError")                         \
     X(DOMAIN, "an argument is outside what the kernel is defined for", "builtins.ValueError")        \
+    X(EMPTY, "an array without items has no such value", "builtins.ValueError")                      \
     X(MEMORY, "out of memory", "builtins.MemoryError")                                               \
     /* ----------------------------------------------------------------------------------------- */ \
     X(TIMEOUT, "the timeout has passed", "builtins.TimeoutError")                                        \
@@ -92,11 +94,53 @@ typedef enum gilfree_item_cost {
     GILFREE_FLAT         /* short, and the same for every item */
 } gilfree_item_cost;
 
-#define GILFREE_ARGUMENTS_MAX 8
+/* One number, as a row's signature names its type. Its bytes are at the address of the union. */
+typedef union gilfree_number {
+    int64_t int64;
+    uint64_t uint64;
+    int32_t int32;
+    uint8_t uint8;
+    double float64;
+    float float32;
+} gilfree_number;
 
-/* One kernel.
+#define GILFREE_ARGUMENTS_MAX 8
+#define GILFREE_RESULTS_MAX 2
+
+/* How an array becomes a number. The array is cut into leaves of GILFREE_LEAF items (the last may be shorter),
+ * each leaf becomes a partial, and the partials are combined in a binary tree whose shape depends on n alone:
+ * the result has the same bits for any number of workers.
+ *
+ * partial: n items, 0 <= n <= GILFREE_LEAF, of each array into a fresh partial. arrays[k] holds the items of
+ *   argument k next to one another, in its type (NULL for an argument that is no array). `begin` is the index
+ *   of the first one. It is called with n = 0 only for an array without items.
+ * combine: into `left` what both hold, `left` being of the items before those of `right`.
+ * finish: the results from the partial of all n items; arguments[k] is the value of an argument that is no array.
+ * any_order: the items may be visited in another order than that of their indices, always the same for the same
+ *   layout in memory. */
+typedef void gilfree_partial(int64_t begin, int64_t n, const void *const *arrays, void *partial);
+typedef void gilfree_combine(void *left, const void *right);
+typedef gilfree_error gilfree_finish(const void *partial, int64_t n, const gilfree_number *arguments,
+                                     gilfree_number *results);
+
+#define GILFREE_LEAF 4096
+#define GILFREE_PARTIAL_MAX 64 /* bytes */
+
+typedef struct gilfree_reduce {
+    size_t size; /* of a partial, in bytes: GILFREE_PARTIAL_MAX at most, of which it is aligned to 16 */
+    gilfree_partial *partial;
+    gilfree_combine *combine;
+    gilfree_finish *finish;
+    int any_order;
+} gilfree_reduce;
+
+/* One kernel, or one of several next to one another with one name, of which the first that can take the
+ * arguments is used.
  * signature: result type, then type and name of each argument, as in "float64(float64 x, float64 y)";
- *   the types are int64, float64 and bool (one byte, 0 or 1).
+ *   the types are int64, uint64, int32, uint8, float64, float32 and bool (one byte, 0 or 1). An argument of type
+ *   "float64[]" is an array, and makes the row a reduction: it then has `reduce`, and no `range`. Several results
+ *   of one type stand in parentheses: "(float64, float64)(float64[] x)". "int64 ddof=0" gives an argument that is
+ *   no array a default.
  * low, high: for int64 arguments, the least and the greatest value the kernel is defined for; both 0: it is
  *   defined for all. They are checked before any work starts; the range function must still be safe outside
  *   them, since another thread may write to a buffer while it is read. */
@@ -107,6 +151,7 @@ typedef struct gilfree_row {
     gilfree_item_cost item_cost;
     int64_t low, high;
     const char *doc; /* one line */
+    gilfree_reduce reduce;
 } gilfree_row;
 
 static inline int gilfree_has_domain(const gilfree_row *row)
