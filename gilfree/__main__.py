@@ -8,6 +8,7 @@ from typing import Any
 
 import gilfree
 from gilfree import _core
+from gilfree.facts import mpi
 from gilfree.scripts import command_line
 
 
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     command_line.add_parser(commands)
 
     info = commands.add_parser(
-        "info", help="versions, the GIL, the CPUs and why so many, the pool, the kernels"
+        "info", help="versions, the GIL, the CPUs and why so many, the pool, the kernels, the MPI"
     )
     info.add_argument("--json", action="store_true", help="as JSON")
     info.set_defaults(run=_info)
@@ -80,7 +81,7 @@ def _map(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    facts = gilfree.info()
+    facts = {**gilfree.info(), "mpi": mpi()}
     print(json.dumps(facts, indent=2) if options.json else "\n".join(_lines(facts)))
 
 

@@ -43,6 +43,37 @@ def info() -> dict[str, Any]:
     }
 
 
+def mpi() -> dict[str, str | None]:
+    """The MPI that gilfree.pypar would use, or why it has none. It is asked in a process of its own, so that
+    nothing is loaded or initialised in this one."""
+    import subprocess
+
+    asked = subprocess.run([sys.executable, "-c", _ASK_MPI], capture_output=True, text=True)
+    if asked.returncode != 0:
+        why = asked.stderr.strip().rpartition("\n")[2] or f"exit status {asked.returncode}"
+        return {
+            "library": None,
+            "why": f"{why}; 'python -m pip install gilfree[mpi]' installs mpi4py and MPICH",
+        }
+    library, file, mpi4py = asked.stdout.splitlines()
+    return {"library": library, "file": file or None, "mpi4py": mpi4py}
+
+
+_ASK_MPI = """
+import mpi4py
+mpi4py.rc.initialize = False
+from mpi4py import MPI
+name, version = MPI.get_vendor()
+print(name, ".".join(map(str, version)))
+try:
+    files = {line.split()[-1] for line in open("/proc/self/maps") if "/libmpi" in line}
+except OSError:
+    files = set()
+print(min(files, key=len, default=""))
+print(mpi4py.__version__)
+"""
+
+
 def _gil() -> dict[str, bool]:
     is_enabled = getattr(sys, "_is_gil_enabled", None)
     return {

@@ -122,7 +122,7 @@ def test_an_interrupt_is_no_traceback(cli, monkeypatch):
 def test_info(cli):
     code, output, errors = cli("info")
     assert (code, errors) == (0, "")
-    assert [line.split()[0] for line in output.splitlines()] == list(gilfree.info())
+    assert [line.split()[0] for line in output.splitlines()] == [*gilfree.info(), "mpi"]
     for words in (gilfree.__version__, "online", "affinity", "quota", _core.__file__, "fib: int64(int64 n)"):
         assert words in output
 
@@ -131,7 +131,7 @@ def test_info_as_json(cli):
     code, output, errors = cli("info", "--json")
     assert (code, errors) == (0, "")
     facts = json.loads(output)
-    assert facts.keys() == gilfree.info().keys()
+    assert facts.keys() == {*gilfree.info(), "mpi"}
     assert facts["kernels"] == {kernel.__name__: list(kernel.signatures) for kernel in _core.kernels}
 
 

@@ -13,8 +13,11 @@ USE = """
 from typing import assert_type
 from concurrent.futures import ThreadPoolExecutor
 import gilfree
+import gilfree.pypar as pp
 from gilfree import kernels
 
+assert_type(pp.balance(10, pp.size(), pp.rank()), tuple[int, int])
+total: int = pp.reduce(gilfree.cpu_count(), pp.SUM, root=0)
 assert_type(kernels.fib(38), int)
 assert_type(kernels.polynomial(0.5), float)
 assert_type(kernels.is_prime(7), bool)
@@ -36,6 +39,7 @@ MISUSE = {
     "kernels.sum([1], ddof=1)": "call-arg",
     "gilfree.parallel_map(len, ['a'], workers='2')": "call-overload",
     "gilfree.Cancel().clear()": "attr-defined",
+    "gilfree.pypar.send('x')": "call-arg",
 }
 
 
@@ -73,7 +77,7 @@ def test_mypy_strict_accepts_right_use(tmp_path):
 
 def test_mypy_strict_refuses_wrong_use(tmp_path):
     lines = "".join(f"{line}\n" for line in MISUSE)
-    done = check(tmp_path, f"import gilfree\nfrom gilfree import kernels\n{lines}")
+    done = check(tmp_path, f"import gilfree.pypar\nfrom gilfree import kernels\n{lines}")
     assert done.returncode == 1, done.stdout + done.stderr
     for number, code in enumerate(MISUSE.values(), start=3):
         lines = done.stdout.splitlines()
