@@ -404,7 +404,7 @@ NUMBER_TYPES(DEFINE_SHIFTED_SUMS)
             sums = shifted_##name(x, c, n);                                                                   \
             off = sums.rests * (sums.rests / (double)n);                                                      \
         }                                                                                                     \
-        double deviations = sums.squares - off;                                                               \
+        double deviations = isinf(sums.squares) ? sums.squares : sums.squares - off;                          \
         *moments = (struct moments){n, c, sums.rests, deviations < 0 ? 0 : deviations};                       \
         if (isfinite(sums.rests))                                                                             \
             return;                                                                                           \
