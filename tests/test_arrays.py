@@ -580,3 +580,54 @@ def test_no_layout_of_400_megabytes_takes_memory(run, make):
         assert peak() - before < 1024, (before, peak())
         """
     )
+
+
+# ---- sizes, masks, keys -----------------------------------------------------------------------------
+
+
+def test_more_results_than_memory_has_addresses():
+    one = np.uint8(1)
+    with pytest.raises(MemoryError):
+        parallel_map(kernels.minmax, np.broadcast_to(one, (2**60 + 1, 1)))
+    with pytest.raises(MemoryError):
+        parallel_map(kernels.var, np.broadcast_to(one, (2**61, 1)), np.broadcast_to(one, (2**61,)))
+
+
+def test_a_mask_is_never_lost():
+    masked = np.ma.array([1.0, 2.0], mask=[False, True])
+    for given_array in (masked, Converts(masked), Interface(np.arange(2.0), mask=np.arange(2))):
+        with pytest.raises(TypeError, match="see no masks"):
+            kernels.sum(given_array)
+    with pytest.raises(TypeError, match="masked array"):
+        kernels.polynomial(np.arange(2.0), out=masked)
+    assert masked.data.tolist() == [1, 2]
+
+
+def test_an_interface_that_changes_while_it_is_read():
+    class Clears:
+        def __hash__(self):
+            return hash("strides")
+
+        def __eq__(self, other):
+            interface.clear()
+            return False
+
+    numbers = np.arange(4.0)
+    for _ in range(50):
+        interface = {
+            "data": (numbers.ctypes.data, False),
+            "typestr": "".join(["<", "f8"]),
+            "shape": (4,),
+            Clears(): 1,
+        }
+        lender = type("Lender", (), {"__array_interface__": interface})()
+        assert kernels.sum(lender) == 6
+
+
+def test_ctrl_c_in_one_argument_is_not_lost_behind_the_error_of_another():
+    class Interrupts:
+        def __float__(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        parallel_map(kernels.muladd, ["x"], [Interrupts()], [1])

@@ -367,6 +367,14 @@ def test_the_mean_of_infinite_items_as_in_numpy_over_many_leaves():
         assert all(map(math.isnan, kernels.mean_var(x)))
 
 
+def test_squares_beyond_floats_are_infinite_not_nan():
+    assert kernels.var([0.0] * 32 + [1e200] * 32) == math.inf
+    assert kernels.var([0.0] * 32 + [1e153] * 4064) == pytest.approx(
+        np.var([0.0] * 32 + [1e153] * 4064), rel=1e-12
+    )
+    assert kernels.var([1.0, 2.0], ddof=-(2**63)) == pytest.approx(0.5 / 2**63)
+
+
 def test_no_square_overflows_or_vanishes():
     for scale in (1e-320, 5e-324, 1e-200, 1e-160, 1.0, 1e160, 1e200, 1e307):
         x = np.full(5000, 3.0) * scale
@@ -461,7 +469,12 @@ def test_each_item_has_a_type_of_its_own():
 def test_no_items_to_map_over():
     assert parallel_map(kernels.sum, []) == []
     assert parallel_map(kernels.sum, iter([])) == []
-    assert list(parallel_map(kernels.sum, np.empty((0, 5)))) == []
+    for name, kind in (("f8", np.float64), ("u1", np.uint64)):
+        nothing = parallel_map(kernels.sum, np.empty((0, 5), name))
+        assert (nothing.shape, nothing.dtype) == ((0,), kind)
+    out = np.empty(0)
+    assert parallel_map(kernels.sum, np.empty((0, 5)), out=out) is out
+    assert parallel_map(kernels.dot, [], np.empty((0, 3)), out=out) is out
     assert parallel_map(kernels.sum, np.empty((5, 0))).tolist() == [0] * 5
     with pytest.raises(ValueError, match=r"^max: item 0: an array without items"):
         parallel_map(kernels.max, np.empty((5, 0)))
@@ -608,6 +621,10 @@ def test_keywords_of_a_plain_call(kernel):
         kernel(*some, x=1)
     with pytest.raises(ValueError, match="workers is 0; accepted: "):
         kernel(*some, workers=0)
+    with pytest.raises(
+        TypeError, match=r"the name of a keyword argument is 1; accepted: a str|keywords must be strings"
+    ):
+        kernel(*some, **{1: 2})
     with pytest.raises(TypeError, match=rf"^{kernel.__name__} takes"):
         kernel()
     with pytest.raises(TypeError, match=rf"^{kernel.__name__} takes"):

@@ -93,13 +93,16 @@ static int open_buffer(PyObject *object, struct array *array, int flags)
 
 /* ---- __array_interface__ ------------------------------------------------------------------------- */
 
-/* Borrowed; NULL if it is missing or None, with an exception only if that is an error. */
+/* A new reference; NULL if it is missing or None, with an exception only if that is an error. To look a key up may
+ * run code that changes the dict: `interface` is a copy, which nobody else has. */
 static PyObject *member(PyObject *interface, const char *name, bool is_required)
 {
-    PyObject *value = PyDict_GetItemString(interface, name);
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *value = key ? Py_XNewRef(PyDict_GetItemWithError(interface, key)) : NULL;
+    Py_XDECREF(key);
     if (value == Py_None)
-        value = NULL;
-    if (!value && is_required)
+        Py_CLEAR(value);
+    if (!value && is_required && !PyErr_Occurred())
         PyErr_Format(PyExc_ValueError, "__array_interface__ has no '%s'", name);
     return value;
 }
@@ -139,16 +142,20 @@ static int read_typestr(PyObject *typestr, struct array *array)
     return 0;
 }
 
-static int open_interface(PyObject *object, PyObject *interface, struct array *array)
+/* The members of __array_interface__; `strides` and `mask` may be NULL. */
+struct members {
+    PyObject *typestr, *shape, *data, *strides, *mask;
+};
+
+static int read_members(const struct members *members, struct array *array)
 {
-    if (!PyDict_Check(interface)) {
-        PyErr_Format(PyExc_TypeError, "__array_interface__ is %.80R; accepted: a dict", interface);
+    PyObject *shape = members->shape, *data = members->data, *strides = members->strides;
+    if (read_typestr(members->typestr, array) < 0)
+        return -1;
+    if (members->mask) {
+        PyErr_SetString(PyExc_TypeError, "__array_interface__ has a mask, and kernels see no masks; accepted: an array without");
         return -1;
     }
-    PyObject *typestr = member(interface, "typestr", true), *shape = typestr ? member(interface, "shape", true) : NULL;
-    PyObject *data = shape ? member(interface, "data", true) : NULL, *strides = member(interface, "strides", false);
-    if (!data || read_typestr(typestr, array) < 0)
-        return -1;
     if (!PyTuple_Check(data) || PyTuple_Size(data) != 2 || !PyTuple_Check(shape) || PyTuple_Size(shape) > PyBUF_MAX_NDIM) {
         PyErr_SetString(PyExc_ValueError, "__array_interface__ is accepted with 'data' as an address and a flag, and 'shape' as "
                                           "a tuple of at most 64 lengths");
@@ -167,8 +174,33 @@ static int open_interface(PyObject *object, PyObject *interface, struct array *a
         PyErr_SetString(PyExc_ValueError, "__array_interface__['data'] has no address");
         return -1;
     }
-    array->object = Py_NewRef(object);
     return 0;
+}
+
+static int open_interface(PyObject *object, PyObject *given, struct array *array)
+{
+    if (!PyDict_Check(given)) {
+        PyErr_Format(PyExc_TypeError, "__array_interface__ is %.80R; accepted: a dict", given);
+        return -1;
+    }
+    PyObject *interface = PyDict_Copy(given);
+    if (!interface)
+        return -1;
+    struct members members = {.typestr = member(interface, "typestr", true)};
+    members.shape = members.typestr ? member(interface, "shape", true) : NULL;
+    members.data = members.shape ? member(interface, "data", true) : NULL;
+    members.strides = members.data ? member(interface, "strides", false) : NULL;
+    members.mask = members.data && !PyErr_Occurred() ? member(interface, "mask", false) : NULL;
+    int failed = PyErr_Occurred() ? -1 : read_members(&members, array);
+    if (!failed)
+        array->object = Py_NewRef(object);
+    Py_XDECREF(members.typestr);
+    Py_XDECREF(members.shape);
+    Py_XDECREF(members.data);
+    Py_XDECREF(members.strides);
+    Py_XDECREF(members.mask);
+    Py_DECREF(interface);
+    return failed;
 }
 
 /* ---- DLPack -------------------------------------------------------------------------------------- */
@@ -300,12 +332,14 @@ static int open_converted(PyObject *method, struct array *array)
         return -1;
     int failed = -1;
     if (PyObject_CheckBuffer(converted))
-        failed = open_buffer(converted, array, PyBUF_FORMAT | PyBUF_STRIDES);
+        failed = refuse_masked(converted) < 0 ? -1 : open_buffer(converted, array, PyBUF_FORMAT | PyBUF_STRIDES);
     else
         PyErr_Format(PyExc_TypeError, "__array__() returned %.80R; accepted: an array with a buffer", converted);
     Py_DECREF(converted);
     return failed;
 }
+
+
 
 static void array_init(struct array *array)
 {
@@ -341,7 +375,7 @@ int array_open(PyObject *object, struct array *array)
 int array_open_writable(PyObject *object, struct array *array)
 {
     array_init(array);
-    if (open_buffer(object, array, PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE) == 0)
+    if (refuse_masked(object) == 0 && open_buffer(object, array, PyBUF_FORMAT | PyBUF_STRIDES | PyBUF_WRITABLE) == 0)
         return 0;
     array_close(array);
     return -1;

@@ -136,7 +136,7 @@ static enum step read_item(struct arguments *arguments, int which, Py_ssize_t i)
             return STEP_END;
         if (reserve(argument, i) < 0)
             return STEP_FAILED;
-        ((int64_t *)argument->view.data)[i] = argument->start + i * argument->step;
+        ((int64_t *)argument->view.data)[i] = (int64_t)((uint64_t)argument->start + (uint64_t)i * (uint64_t)argument->step);
         return argument_check_number(arguments, which, i, &((int64_t *)argument->view.data)[i]) < 0 ? STEP_FAILED : STEP_ITEM;
     case SOURCE_LIST:
         item = list_item(argument->object, i);
@@ -189,14 +189,18 @@ static enum step read_items(struct arguments *arguments, Py_ssize_t i, int *ende
     enum step step = STEP_ITEM;
     for (int which = 0; which < arguments->count && (step == STEP_ITEM || step == STEP_FAILED); which++) {
         enum step next = read_item(arguments, which, i);
-        if (next == STEP_ITEM || (next == STEP_FAILED && failure[0])) {
+        bool is_fatal = next == STEP_FAILED && !PyErr_ExceptionMatches(PyExc_Exception); /* as Ctrl-C */
+        if (next == STEP_ITEM || (next == STEP_FAILED && failure[0] && !is_fatal)) {
             PyErr_Clear();
             continue;
         }
         step = next;
         *ended = which;
-        if (step == STEP_FAILED && !PyErr_ExceptionMatches(PyExc_Exception))
-            break;
+        if (is_fatal) {
+            for (int part = 0; part < 3; part++)
+                Py_CLEAR(failure[part]);
+            return STEP_FAILED;
+        }
         if (step == STEP_FAILED)
             PyErr_Fetch(&failure[0], &failure[1], &failure[2]);
     }

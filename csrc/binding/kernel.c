@@ -155,6 +155,10 @@ struct values {
 static int parse_keyword(PyObject *kernel, PyObject *key, PyObject *value, struct values *values)
 {
     const struct signature *signature = signature_of(kernel);
+    if (!PyUnicode_Check(key)) {
+        PyErr_Format(PyExc_TypeError, "%s: the name of a keyword argument is %.80R; accepted: a str", row_of(kernel)->name, key);
+        return -1;
+    }
     if (PyUnicode_CompareWithASCIIString(key, "workers") == 0) {
         values->workers = value;
         return 0;

@@ -110,7 +110,7 @@ static bool view_numbers(struct reduction_run *run, int a, const struct argument
     run->each_argument[a].numbers = argument->view;
     if (!argument->is_loaded)
         return true;
-    run->loaded[a] = memory_resize(NULL, (size_t)(n * item_size(type)));
+    run->loaded[a] = memory_array(NULL, n, (size_t)item_size(type));
     if (run->loaded[a])
         items_load(&argument->items, 0, n, type, run->loaded[a]);
     run->each_argument[a].numbers = (gilfree_view){run->loaded[a], item_size(type)};
@@ -145,12 +145,10 @@ static struct reduction_run *run_new(const struct arguments *arguments)
         };
         has_memory = has_memory && (is_array || view_numbers(run, a, argument, n));
     }
-    size_t each = are_alike ? 0 : (size_t)n * sizeof *run->all.each;
-    size_t results = n == 1 ? 0 : (size_t)n * sizeof run->number;
-    run->all.each = each ? memory_resize(NULL, each) : NULL;
-    if (results)
-        run->all.results = memory_resize(NULL, results);
-    if (!has_memory || (each && !run->all.each) || !run->all.results) {
+    run->all.each = are_alike ? NULL : memory_array(NULL, n, sizeof *run->all.each);
+    if (n > 1)
+        run->all.results = memory_array(NULL, n, sizeof run->number);
+    if (!has_memory || (!are_alike && !run->all.each) || !run->all.results) {
         run_free(run);
         return NULL;
     }
@@ -238,11 +236,22 @@ static PyObject *results_as_list(const struct arguments *arguments, const struct
     return list;
 }
 
+/* Are all arrays sub-arrays of larger ones, so that their type is known even without any item? */
+static bool all_are_rows(const struct arguments *arguments)
+{
+    for (int a = 0; a < arguments->count; a++)
+        if (arguments->each[a].parameter->is_array && arguments->each[a].source != SOURCE_ARRAY)
+            return false;
+    return true;
+}
+
 /* The type that all results have in common, or NULL. Without any item it is that of the kernel's last row. */
 static const struct item_type *common_type(const struct arguments *arguments, const struct reduction_run *run)
 {
-    if (arguments->n == 0)
-        return arguments->model ? NULL : arguments->variants->signatures[arguments->variants->count - 1].result;
+    if (arguments->n == 0) {
+        int variant = all_are_rows(arguments) ? find_variant(arguments, 0) : -1;
+        return arguments->variants->signatures[variant < 0 ? arguments->variants->count - 1 : variant].result;
+    }
     const struct item_type *type = signature_at(arguments, run, 0)->result;
     for (Py_ssize_t i = 1; run->all.each && i < arguments->n; i++)
         if (signature_at(arguments, run, i)->result != type)

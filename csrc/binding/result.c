@@ -31,6 +31,8 @@ static PyObject *new_array(PyObject *module, const struct result_form *form)
 static PyObject *new_memoryview(const struct result_form *form)
 {
     const struct item_type *type = form->type;
+    if (form->n > PY_SSIZE_T_MAX / ITEM_SIZE_MAX)
+        return PyErr_NoMemory();
     PyObject *bytes = PyByteArray_FromStringAndSize(NULL, form->n * type_size(type));
     PyObject *view = bytes ? PyMemoryView_FromObject(bytes) : NULL;
     PyObject *shape = view ? shape_of_result(form) : NULL;

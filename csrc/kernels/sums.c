@@ -399,7 +399,7 @@ NUMBER_TYPES(DEFINE_SHIFTED_SUMS)
             c += (double)x[i] / (double)first;                                                                \
         struct shifted_sums sums = shifted_##name(x, c, n);                                                   \
         double off = n ? sums.rests * (sums.rests / (double)n) : 0;                                           \
-        if (off > sums.squares / 2) {                                                                         \
+        if (off > sums.squares / 2 || isinf(sums.squares)) {                                                  \
             c += sums.rests / (double)n;                                                                      \
             sums = shifted_##name(x, c, n);                                                                   \
             off = sums.rests * (sums.rests / (double)n);                                                      \
@@ -434,8 +434,8 @@ static void combine_moments(void *left, const void *right)
 /* As in NumPy, more degrees of freedom than there are count as none. */
 static double variance(const struct moments *moments, int64_t ddof)
 {
-    int64_t freedom = ddof < moments->n ? moments->n - ddof : 0;
-    return moments->n ? moments->deviations / (double)freedom : NAN;
+    double freedom = ddof < moments->n ? (double)moments->n - (double)ddof : 0;
+    return moments->n ? moments->deviations / freedom : NAN;
 }
 
 static gilfree_error finish_var(const void *partial, int64_t n, const gilfree_number *arguments,

@@ -24,3 +24,8 @@ void *memory_resize(void *old, size_t size)
 {
     return memory_fails_now() ? NULL : realloc(old, size ? size : 1);
 }
+
+void *memory_array(void *old, int64_t count, size_t size)
+{
+    return count < 0 || (uint64_t)count > PTRDIFF_MAX / size ? NULL : memory_resize(old, (size_t)count * size);
+}

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef GILFREE_STRESS
 /* Lets `count` allocations succeed and fails the one after; a negative count fails none. */
@@ -17,6 +18,9 @@ static inline bool memory_fails_now(void)
     return false;
 }
 #endif
+
+/* Room for `count` things of `size` bytes, as memory_resize; NULL too if that is more than memory has addresses. */
+void *memory_array(void *old, int64_t count, size_t size);
 
 /* As realloc: NULL when there is no memory, and `old` stays valid then. Free with free(). */
 void *memory_resize(void *old, size_t size);
