@@ -258,7 +258,8 @@ class Fuzzer:
         if arguments and self.chance(0.3):
             return self.pick(*arguments)
         if arguments and isinstance(arguments[0], np.ndarray) and self.chance(0.5):
-            return np.empty_like(arguments[0], dtype=self.pick("q", "d", "?"))
+            # Not like the argument itself: a mask of records has no counterpart in plain numbers.
+            return np.empty_like(np.asarray(arguments[0]), dtype=self.pick("q", "d", "?"))
         return self.numpy()
 
     # ---- what must come back
