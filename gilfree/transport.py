@@ -1,0 +1,84 @@
+"""How functions, items and results travel between processes: pickles, by way of pipes."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import sys
+from typing import Any
+
+HEADER = struct.Struct("=Q")
+PIPE_BYTES = 1 << 20
+F_SETPIPE_SZ = 1031  # Linux
+HELD_BY_A_PIPE = 60_000  # bytes that any pipe takes without anyone reading
+
+
+def dumps(thing: Any) -> bytes:
+    """A pickle that another process can read.
+
+    pickle writes what was defined in __main__ by its name there, which means nothing elsewhere, and can't
+    write lambdas and closures at all: cloudpickle writes them in full. It takes longer, to import and to use.
+    """
+    try:
+        data = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # whatever it is, cloudpickle raises it again unless it knows better
+        data = b"__main__"
+    if b"__main__" not in data:
+        return data
+    import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    return bytes(cloudpickle.dumps(thing, pickle.HIGHEST_PROTOCOL))
+
+
+loads = pickle.loads
+
+
+def widen(fd: int) -> None:
+    """Let a pipe hold more, so that a big message is not handed over in many small steps."""
+    if sys.platform != "linux":
+        return
+    import fcntl
+
+    try:
+        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:  # beyond what this user may have: slower, no more
+        return
+
+
+def write(fd: int, data: bytes) -> None:
+    """One message. BrokenPipeError if nobody will ever read it."""
+    if len(data) < HELD_BY_A_PIPE:
+        message = memoryview(HEADER.pack(len(data)) + data)
+    else:
+        _write_all(fd, memoryview(HEADER.pack(len(data))))
+        message = memoryview(data)
+    _write_all(fd, message)
+
+
+def _write_all(fd: int, message: memoryview) -> None:
+    while message:
+        message = message[os.write(fd, message) :]
+
+
+def read(fd: int) -> bytes | bytearray:
+    """One message. EOFError if its writer is gone."""
+    (size,) = HEADER.unpack(_read_all(fd, HEADER.size))
+    return _read_all(fd, size)
+
+
+def _read_all(fd: int, size: int) -> bytes | bytearray:
+    first = os.read(fd, size)
+    if len(first) == size:
+        return first
+    if not first:
+        raise EOFError
+    data = bytearray(size)
+    data[: len(first)] = first
+    done = len(first)
+    while done < size:
+        count = os.readv(fd, [memoryview(data)[done:]])
+        if count == 0:
+            raise EOFError
+        done += count
+    return data
