@@ -30,12 +30,17 @@ Inbox = SimpleQueue[tuple[Callable[[], None], Crew | None]]
 
 
 class Threads:
-    """Threads that wait for something to do; there are as many as were ever needed at once."""
+    """Threads that wait for something to do; there are as many as were ever needed at once.
+
+    A call ends before its helpers have gone back to wait, so that the next may have to start one: each that
+    then waits in vain ends.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[Inbox] = []
         self._at_work = 0  # callers and helpers
+        self._most = 1  # that were at work at once, and one for what is done aside
         self._mine = threading.local()
 
     def is_helper(self) -> bool:
@@ -70,6 +75,7 @@ class Threads:
         if crew is not None and not crew.is_dismissed:
             crew.helpers += count
             self._at_work += count
+            self._most = max(self._most, self._at_work + 1)
 
     def dismiss(self, crew: Crew) -> None:
         """The call is over: a thread still in an item of it, for ever maybe, keeps no other call short."""
@@ -85,6 +91,8 @@ class Threads:
             del task  # and with it the call's items and results
             with self._lock:
                 self._join(crew, -1)
+                if len(self._idle) >= self._most:
+                    return
                 self._idle.append(inbox)
 
 
