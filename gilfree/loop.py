@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice, starmap
+from queue import Empty, SimpleQueue
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple, TypeGuard
 
 from gilfree import _core
+from gilfree.locked import locked
 from gilfree.progress import Bar, Reporter, check
 
 Runner = Callable[[Any, Iterable[Any]], Iterator[Any]]  # map, or starmap where an item is several arguments
@@ -69,7 +72,7 @@ def is_interrupt(error: BaseException | None) -> TypeGuard[KeyboardInterrupt]:
 
 
 class Loop:
-    """What is to be claimed, what has been finished, and where to stop. All of it under `changed`."""
+    """What is to be claimed, what has been finished, and where to stop. All of it under `_lock`."""
 
     def __init__(self, call: Call) -> None:
         self.workers = _core.check_options(call.workers, call.chunksize, call.timeout, call.cancel)
@@ -80,7 +83,8 @@ class Loop:
         self.call = call
         self.fn = call.fn
         self.total = known_length(call.iterables, call.strict)
-        self.changed = threading.Condition(threading.Lock())
+        self._lock = threading.RLock()
+        self._bell: SimpleQueue[None] = SimpleQueue()  # rung when the call may be over
         self.ended = False  # the input is
         self.next = 0  # the index of the item to be claimed next
         self.done = 0
@@ -132,10 +136,10 @@ class Loop:
         self._size = max(1, min(int(size), 16 * self._size))
         return self._size
 
+    @locked
     def claim(self, aim: float, size: int | None = None) -> Run | None:
         """The next run, of about `aim` seconds or of so many items; None if nothing is left to claim."""
-        with self.changed:
-            return None if self.ended or self.next >= self.stop else self._read(size or self.size(aim))
+        return None if self.ended or self.next >= self.stop else self._read(size or self.size(aim))
 
     def peek(self) -> list[Any]:
         """The next item, left where it is; none at the end of the input."""
@@ -158,7 +162,7 @@ class Loop:
                 raise
             self._fail(self.next + len(items), error)
         if not items:
-            self.changed.notify_all()
+            self._bell.put(None)
             return None
         self._source, self._serial = self._input, None
         run = Run(self.next, items)
@@ -168,27 +172,27 @@ class Loop:
         self._running.add(run.begin)
         return run
 
+    @locked
     def finish(self, run: Run, error: BaseException | None, seconds: float) -> None:
         """Give a run back: its results are in it, up to the first failing item, which raised `error`."""
         done = len(run.results)
         if error is None and done < len(run.items):
             error = stopped_iteration(run.begin + done)
-        with self.changed:
-            self.done += done
-            self._running.discard(run.begin)
-            if error is not None:
-                self._fail(run.begin + done, error)
-            elif seconds:
-                self._items += done
-                self._seconds += seconds
-                self._last_cost = seconds / done
-            if self._is_over():
-                self.changed.notify_all()
+        self.done += done
+        self._running.discard(run.begin)
+        if error is not None:
+            self._fail(run.begin + done, error)
+        elif seconds:
+            self._items += done
+            self._seconds += seconds
+            self._last_cost = seconds / done
+        if self._is_over():
+            self._bell.put(None)
 
+    @locked
     def fail(self, index: int, error: BaseException) -> None:
-        with self.changed:
-            self._fail(index, error)
-            self.changed.notify_all()
+        self._fail(index, error)
+        self._bell.put(None)
 
     def _fail(self, index: int, error: BaseException) -> None:
         if index < self.stop:
@@ -256,9 +260,7 @@ class Loop:
         claimed_all = self.ended or self.next >= self.stop
         return claimed_all and not any(begin < self.stop for begin in self._running)
 
-    def is_over(self) -> bool:
-        with self.changed:
-            return self._is_over()
+    is_over = locked(_is_over)
 
     def has_more(self) -> bool:
         """Is there something left to claim, as far as is known?"""
@@ -296,14 +298,13 @@ class Loop:
         """Until all that is wanted is finished, in other threads."""
         while not self.is_over():
             self.look()
-            with self.changed:
-                if not self._is_over():
-                    self.changed.wait(self.pause())
+            with suppress(Empty):  # it is time to look again
+                self._bell.get(timeout=self.pause())
 
+    @locked
     def abandon(self) -> None:
         """Nothing more is wanted."""
-        with self.changed:
-            self.stop = -1
+        self.stop = -1
 
     def complete(self, work: Callable[[Loop], None]) -> list[Any]:
         """The results, after `work` has run what is left."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from gilfree import _core, transport
 from gilfree.backends import threads
+from gilfree.locked import locked
 
 NAP = 0.5e-3  # seconds the watch sleeps between two looks
 SLACK = 0.3e-3  # seconds a sleep may take longer though the GIL is free
@@ -63,29 +64,31 @@ class Watcher:
     """The one thread that looks for all watches, while there are any."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watches: set[Watch] = set()
         self._is_looking = False
 
+    @locked
     def add(self, watch: Watch) -> None:
-        with self._lock:
-            self._watches.add(watch)
-            if not self._is_looking:
-                self._is_looking = threads.aside(self._look)
+        self._watches.add(watch)
+        if not self._is_looking:
+            self._is_looking = threads.aside(self._look)
 
+    @locked
     def remove(self, watch: Watch) -> None:
-        with self._lock:
-            self._watches.discard(watch)
+        self._watches.discard(watch)
+
+    @locked
+    def _note(self) -> bool:
+        """Note for all watches that the GIL can be had. Are there any?"""
+        now = monotonic()
+        for watch in self._watches:
+            watch.note(now)
+        self._is_looking = bool(self._watches)
+        return self._is_looking
 
     def _look(self) -> None:
-        while True:
-            now = monotonic()
-            with self._lock:
-                if not self._watches:
-                    self._is_looking = False
-                    return
-                for watch in self._watches:
-                    watch.note(now)
+        while self._note():
             sleep(NAP)
 
 

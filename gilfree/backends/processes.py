@@ -19,10 +19,12 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from gilfree import _core, child, transport
+from gilfree.locked import locked
 from gilfree.loop import Call, Loop, Run
 
 AIM = 4e-3  # seconds a run should take: enough to forget what sending it cost
@@ -144,62 +146,69 @@ class Pool:
     """The workers of this process: those idle, and how many there are."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self._leaving: list[Worker] = []  # told to end
 
-    def take(self, count: int) -> list[Worker]:
-        """So many workers, or as many as are not at work for others; but one at least, started if need be."""
-        with self._lock:
-            taken = [worker for worker in self._idle if worker.process.poll() is None]
-            dead = [worker for worker in self._idle if worker.process.poll() is not None]
-            for worker in dead:
-                worker.close()
-            self._idle = taken[count:]
-            taken = taken[:count]
-            try:
-                missing = count - len(taken) - len(self._busy)
-                for _ in range(missing if taken else max(missing, 1)):
-                    taken.append(Worker())
-            except BaseException:
-                self._idle += taken
-                raise
-            self._busy.update(taken)
-            return taken
+    @locked
+    def take(self, count: int, staff: list[Worker]) -> None:
+        """Add so many workers to `staff`, or as many as are not at work for others; but one at least,
+        started if need be."""
+        self._bury_idle()
+        for number in range(count):
+            if self._idle:
+                worker = self._idle.pop(0)
+            elif number == 0 or len(self._busy) < count:
+                worker = Worker()
+            else:
+                break
+            self._busy.add(worker)
+            staff.append(worker)
 
+    def _bury_idle(self) -> None:
+        """Those that died."""
+        for worker in self._idle[:]:
+            if worker.process.poll() is not None:
+                self._idle.remove(worker)
+                worker.close()
+
+    @locked
     def give_back(self, workers: list[Worker]) -> None:
-        with self._lock:
-            self._busy.difference_update(workers)
-            # Those used last are used next; what calls of many threads needed at once is not kept for ever.
-            alive = [worker for worker in workers if worker.process.returncode is None]
-            idle = alive + self._idle
-            keep = max(_core.pool()["workers"], len(workers))
-            self._idle = idle[:keep]
-            for worker in idle[keep:]:
-                worker.close()
-            self._leaving = [
-                worker for worker in self._leaving + idle[keep:] if worker.process.poll() is None
-            ]
+        self._busy.difference_update(workers)
+        # Those used last are used next; what calls of many threads needed at once is not kept for ever.
+        alive = [worker for worker in workers if worker.process.returncode is None]
+        idle = alive + self._idle
+        keep = max(_core.pool()["workers"], len(workers))
+        self._idle = idle[:keep]
+        for worker in idle[keep:]:
+            worker.close()
+        self._leaving = [worker for worker in self._leaving + idle[keep:] if worker.process.poll() is None]
 
+    @locked
     def warm(self, count: int) -> None:
-        with self._lock:
-            while len(self._idle) + len(self._busy) < count:
-                self._idle.append(Worker())
+        self._bury_idle()
+        while len(self._idle) + len(self._busy) < count:
+            self._idle.append(Worker())
 
+    @locked
     def up(self) -> int:
-        with self._lock:
-            for worker in self._idle:
-                if not worker.is_up and select.select([worker.answers], [], [], 0)[0]:
-                    worker.is_up = True
-                    transport.read(worker.answers)
-            return sum(worker.is_up for worker in self._idle)
+        for worker in self._idle:
+            if not worker.is_up and select.select([worker.answers], [], [], 0)[0]:
+                with suppress(WorkerDied):  # it is found dead later on
+                    worker.receive()
+        return sum(worker.is_up for worker in self._idle)
+
+    @locked
+    def _empty(self) -> tuple[list[Worker], set[Worker]]:
+        """The idle and the busy workers, which the pool then knows no more."""
+        idle, self._idle = self._idle, []
+        busy, self._busy = self._busy, set()
+        return idle, busy
 
     def close(self) -> None:
         """At exit. What daemon threads still run in workers is killed."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-            busy, self._busy = self._busy, set()
+        idle, busy = self._empty()
         for worker in busy:
             worker.process.kill()
         for worker in idle:
@@ -256,8 +265,9 @@ def work(loop: Loop, /) -> None:
         return
     loop.look()
     count = loop.workers if loop.total is None else min(loop.workers, loop.total - loop.next)
-    workers = _pool.take(max(count, 1))
+    workers: list[Worker] = []
     try:
+        _pool.take(max(count, 1), workers)
         Dispatch(loop, workers, order).run()
     except BaseException:
         loop.abandon()
@@ -324,8 +334,8 @@ class Dispatch:
 
     def _hire(self) -> None:
         """All workers died, one of them idle: its death has failed no item, and there are more."""
-        (worker,) = _pool.take(1)
-        self._staff.append(worker)
+        _pool.take(1, self._staff)
+        worker = self._staff[-1]
         self._workers[worker.answers] = worker
         self._answers.register(worker.answers, select.POLLIN)
 

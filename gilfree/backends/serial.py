@@ -18,6 +18,6 @@ def work(loop: Loop, /) -> None:
     if not loop.watched:
         loop.run_serially(None)
     # Between items is when a call is stopped, and told about.
-    while run := loop.claim(0, size=1):
+    while run := loop.claim(0, 1):
         loop.look()
         loop.run(run)

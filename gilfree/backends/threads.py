@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from gilfree import _core
+from gilfree.locked import locked
 from gilfree.loop import Call, Loop
 
 AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
@@ -37,7 +38,7 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._idle: list[Inbox] = []
         self._at_work = 0  # callers and helpers
         self._most = 1  # that were at work at once, and one for what is done aside
@@ -47,26 +48,31 @@ class Threads:
         """Is this one of the threads?"""
         return hasattr(self._mine, "inbox")
 
+    @locked
     def enter(self, count: int) -> None:
-        with self._lock:
-            self._at_work += count
+        self._at_work += count
+
+    @locked
+    def _may_join(self, crew: Crew, workers: float) -> bool:
+        """Is there work in that crew for one more, if so many workers may be at work?"""
+        if crew.is_dismissed or self._at_work >= workers:
+            return False
+        self._join(crew, 1)
+        return True
 
     def start(self, task: Callable[[], None], workers: float, crew: Crew | None) -> bool:
         """Run task in a thread, for that crew, if fewer than so many workers are at work. Was it started?"""
-        with self._lock:
-            if crew is not None:
-                if crew.is_dismissed or self._at_work >= workers:
-                    return False
-                self._join(crew, 1)
-            inbox = self._idle.pop() if self._idle else None
-        if inbox is None:
+        if crew is not None and not self._may_join(crew, workers):
+            return False
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
             inbox = SimpleQueue()
             thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
-                with self._lock:
-                    self._join(crew, -1)
+                self._leave(crew)
                 return False
         inbox.put((task, crew))
         return True
@@ -77,11 +83,15 @@ class Threads:
             self._at_work += count
             self._most = max(self._most, self._at_work + 1)
 
+    @locked
+    def _leave(self, crew: Crew | None) -> None:
+        self._join(crew, -1)
+
+    @locked
     def dismiss(self, crew: Crew) -> None:
         """The call is over: a thread still in an item of it, for ever maybe, keeps no other call short."""
-        with self._lock:
-            self._join(crew, -crew.helpers)
-            crew.is_dismissed = True
+        self._join(crew, -crew.helpers)
+        crew.is_dismissed = True
 
     def _live(self, inbox: Inbox) -> None:
         self._mine.inbox = inbox
@@ -89,11 +99,10 @@ class Threads:
             task, crew = inbox.get()
             task()
             del task  # and with it the call's items and results
-            with self._lock:
-                self._join(crew, -1)
-                if len(self._idle) >= self._most:
-                    return
-                self._idle.append(inbox)
+            self._leave(crew)
+            if len(self._idle) >= self._most:
+                return
+            self._idle.append(inbox)
 
 
 _threads = Threads()
