@@ -1,9 +1,10 @@
 """What runs in a worker process: it is told of a call, then given runs of items, one message each.
 
-    parent to worker   b"C" + pickle of Order     a call begins: the function, and what it needs
+    parent to worker   b"P" + pickle of Place     first, and when something in it has changed
+                       b"C" + pickle of Order     a call begins; answered by the pickle of an error or None
                        b"R" + pickle of items     a run; answered by a pickle of Answer
                        b"E"                       the call is over: let go of it
-    worker to parent   b"" once, when it is up, then answers, in the order of the runs
+    worker to parent   b"" once, when it is up, then answers, in the order of the messages
 
 The worker lives until its parent closes the pipe or is gone.
 """
@@ -16,6 +17,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
@@ -26,14 +28,27 @@ from gilfree.loop import Loop, Run, attempt
 inside = False
 
 
+class Place(NamedTuple):
+    """Where the parent is: relative paths, imports and variables mean the same in the worker."""
+
+    path: list[str]  # sys.path
+    folder: str | None  # None: it is gone
+    environment: dict[bytes, bytes]
+    arguments: list[str]
+
+
 class Order(NamedTuple):
     """Pickles inside a pickle: what can't be read is then known by name."""
 
     fn: bytes
     initializer: bytes | None
     runner: Any
-    path: list[str]
     threads: int  # the share of one worker
+    fingerprint: bytes | None  # what fn must be in the worker, if that matters: see fingerprint.py
+
+
+class RefusedError(RuntimeError):
+    """A worker can't take part in a call. It has run nothing."""
 
 
 class Answer(NamedTuple):
@@ -65,48 +80,99 @@ def initialize(pickled: bytes) -> None:
         _initialized.add(pickled)
 
 
+def loads(data: bytes | memoryview) -> Any:
+    """What the parent sent; its classes are known from then on."""
+    before = classes_by_value()
+    try:
+        return transport.loads(data)
+    finally:
+        if after := classes_by_value() - before:
+            from gilfree import by_value
+
+            by_value.received.update(after)
+
+
+def classes_by_value() -> set[str]:
+    if "cloudpickle" not in sys.modules:
+        return set()
+    from gilfree import by_value
+
+    return by_value.known_classes()
+
+
 class Worker:
     def __init__(self) -> None:
         self.fn: Any = None
         self.runner: Any = map
-        self.refusal: BaseException | None = None  # why this call can't be run here
         self.is_running = False
+        self._misplaced: OSError | None = None
+
+    def settle_in(self, place: Place) -> None:
+        sys.path[:] = place.path
+        sys.argv[:] = place.arguments
+        for name in set(os.environb) - set(place.environment):
+            del os.environb[name]
+        for name, value in place.environment.items():
+            if os.environb.get(name) != value:
+                os.environb[name] = value
+        self._misplaced = None
+        if place.folder is not None:
+            try:
+                os.chdir(place.folder)
+            except OSError as error:
+                self._misplaced = error
 
     def begin(self, order: Order) -> None:
-        from gilfree import _core
+        """RefusedError if the call can't be run here."""
+        from gilfree import _core, fingerprint
 
-        sys.path[:] = order.path
+        if self._misplaced is not None:
+            raise refusal("the current folder can't be that of a worker process", self._misplaced)
         _core.set_workers(order.threads)
         self.runner = order.runner
         try:
-            self.fn = transport.loads(order.fn)
+            self.fn = loads(order.fn)
         except Exception as error:
-            self.refusal = refusal("the function can't be loaded in a worker process", error)
-            return
+            raise refusal("the function can't be loaded in a worker process", error) from None
+        if order.fingerprint is not None and fingerprint.of(self.fn) != order.fingerprint:
+            raise RefusedError(f"{self.fn!r}, or what it names, is not the same in a worker process")
         try:
             if order.initializer is not None:
                 initialize(order.initializer)
         except BaseException as error:
-            self.refusal = refusal("the initializer failed in a worker process", error)
+            raise refusal("the initializer failed in a worker process", error) from None
 
     def end(self) -> None:
-        self.fn = self.refusal = None
+        self.fn = None
 
     def run(self, data: memoryview) -> bytes:
         results: list[Any] = []
-        if self.refusal is not None:
-            return answer(results, self.refusal, 0.0)
         began = monotonic()
         try:
-            items = transport.loads(data)
+            items = loads(data)
         except Exception as unreadable:
             return answer(results, refusal("items can't be loaded in a worker process", unreadable), 0.0)
         error = attempt(self.runner, self.fn, items, results)
-        return answer(results, error, monotonic() - began)
+        seconds = monotonic() - began
+        flush()
+        return answer(results, error, seconds)
 
 
-def refusal(what: str, error: BaseException) -> RuntimeError:
-    return RuntimeError(f"{what}: {type(error).__name__}: {error}")
+def flush() -> None:
+    """What was printed is seen before the result is, and though the worker be killed later."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            with suppress(OSError):  # it is written again at the end, and complained of
+                stream.flush()
+
+
+def refusal(what: str, error: BaseException) -> RefusedError:
+    return RefusedError(f"{what}: {text_of(error)}")
+
+
+def text_of(error: BaseException) -> str:
+    """Its type and what it says, if it can."""
+    return traceback.format_exception_only(error)[-1].rstrip()
 
 
 def answer(results: list[Any], error: BaseException | None, seconds: float) -> bytes:
@@ -124,7 +190,7 @@ def answer_of(results: list[Any], error: BaseException | None, seconds: float) -
     try:
         transport.loads(transport.dumps(error))
     except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(text_of(error))
     return Answer(results, error, seconds, where)
 
 
@@ -138,6 +204,14 @@ def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], 
                 "accepted: what can be pickled, or backend='threads'"
             )
     return [], TypeError("the results of a run can't be sent from a worker process together")
+
+
+def refusal_of(worker: Worker, order: Order) -> RefusedError | None:
+    try:
+        worker.begin(order)
+    except RefusedError as refused:
+        return refused
+    return None
 
 
 # ---- the process --------------------------------------------------------------------------------------
@@ -161,8 +235,10 @@ def main(tasks: int, answers: int) -> None:
             message = memoryview(transport.read(tasks))
             worker.is_running = True
             kind, data = bytes(message[:1]), message[1:]
-            if kind == b"C":
-                worker.begin(transport.loads(data))
+            if kind == b"P":
+                worker.settle_in(loads(data))
+            elif kind == b"C":
+                transport.write(answers, transport.dumps(refusal_of(worker, loads(data))))
             elif kind == b"R":
                 transport.write(answers, worker.run(data))
             else:

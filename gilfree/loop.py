@@ -83,7 +83,8 @@ class Loop:
         self.call = call
         self.fn = call.fn
         self.total = known_length(call.iterables, call.strict)
-        self._lock = threading.RLock()
+        self._lock, self._reading = threading.RLock(), threading.RLock()
+        self._is_reading = False
         self._bell: SimpleQueue[None] = SimpleQueue()  # rung when the call may be over
         self.ended = False  # the input is
         self.next = 0  # the index of the item to be claimed next
@@ -136,10 +137,24 @@ class Loop:
         self._size = max(1, min(int(size), 16 * self._size))
         return self._size
 
-    @locked
     def claim(self, aim: float, size: int | None = None) -> Run | None:
-        """The next run, of about `aim` seconds or of so many items; None if nothing is left to claim."""
-        return None if self.ended or self.next >= self.stop else self._read(size or self.size(aim))
+        """The next run, of about `aim` seconds or of so many items; None if nothing is left to claim.
+
+        Items are read under a lock of their own: while the input blocks, others finish runs, and look at the
+        time.
+        """
+        return _core.call_locked(self._reading, self._claim, aim, size)
+
+    def _claim(self, aim: float, size: int | None) -> Run | None:
+        self._is_reading = True  # so that the call is not over, though the input may have ended
+        try:
+            if self.ended or self.next >= self.stop:
+                return None
+            return self._read(size or self.size(aim))
+        finally:
+            self._is_reading = False
+            if self.ended or self.next >= self.stop:
+                self._bell.put(None)
 
     def peek(self) -> list[Any]:
         """The next item, left where it is; none at the end of the input."""
@@ -160,10 +175,12 @@ class Loop:
             self.ended = True
             if is_interrupt(error):
                 raise
-            self._fail(self.next + len(items), error)
-        if not items:
-            self._bell.put(None)
-            return None
+            self.fail(self.next + len(items), error)
+        return self._add(items) if items else None
+
+    @locked
+    def _add(self, items: list[Any]) -> Run:
+        """A run of items that were read, for which its results have to be waited."""
         self._source, self._serial = self._input, None
         run = Run(self.next, items)
         self.next += len(items)
@@ -257,7 +274,7 @@ class Loop:
 
     def _is_over(self) -> bool:
         """Is every item finished that is wanted?"""
-        claimed_all = self.ended or self.next >= self.stop
+        claimed_all = (self.ended or self.next >= self.stop) and not self._is_reading
         return claimed_all and not any(begin < self.stop for begin in self._running)
 
     is_over = locked(_is_over)
@@ -328,9 +345,17 @@ class Loop:
         return self._runs[0] if len(self._runs) == 1 else list(chain.from_iterable(self._runs))
 
 
+def length_of(iterable: Any) -> int | None:
+    """None if it has none, or not now: some objects have len() and can't tell."""
+    try:
+        return len(iterable)
+    except TypeError:
+        return None
+
+
 def known_length(iterables: tuple[Any, ...], strict: bool) -> int | None:
     """How many items there are, where all lengths are known. Unequal ones are refused if `strict`."""
-    lengths = [len(iterable) if hasattr(type(iterable), "__len__") else None for iterable in iterables]
+    lengths = [length_of(iterable) for iterable in iterables]
     exact = {
         length
         for length, iterable in zip(lengths, iterables, strict=True)

@@ -9,6 +9,7 @@ to processes, if it may leave this one. If not it stays in the calling thread: t
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from gilfree import _core, backends, child, executors, transport
@@ -196,6 +197,12 @@ def work(loop: Loop) -> None:
     if plan is None:
         plan = try_out(loop)
     if plan is not None:
+        if plan.backend == "processes":
+            try:
+                backends.find("processes").work(loop)
+                return
+            except child.RefusedError:  # no worker has this function: the rest is run here
+                plan = Plan("serial", "no worker process can run it")
         # A caller that is to look at the time can't do so from inside an item: a thread runs them for it.
         aside = plan.backend == "serial" and loop.watched
         backends.find("threads" if aside else plan.backend).work(loop)
@@ -228,5 +235,6 @@ def is_worth_processes(loop: Loop) -> bool:
     if processes.is_warm(loop.workers):
         return True
     if loop.cost_left() > LITTLE_FOR_NEW_PROCESSES:
-        processes.warm(loop.workers)
+        with suppress(OSError, RuntimeError):  # there may be none here: no descriptors, no program to start
+            processes.warm(loop.workers)
     return False

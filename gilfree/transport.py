@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import struct
@@ -23,23 +24,32 @@ def dumps(thing: Any) -> bytes:
     try:
         data = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
     except Exception:  # whatever it is, cloudpickle raises it again unless it knows better
-        data = b"__main__"
-    if b"__main__" not in data:
+        data = b"_main__"
+    if b"_main__" not in data:  # or __mp_main__, as a child of multiprocessing calls it
         return data
-    import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    from gilfree import by_value
 
-    return bytes(cloudpickle.dumps(thing, pickle.HIGHEST_PROTOCOL))
+    return by_value.dumps(thing)
 
 
 loads = pickle.loads
+
+
+def pipe() -> tuple[int, int]:
+    """A pipe, the end to read first; not in the place of stdin, stdout or stderr, should these be closed."""
+    ends = os.pipe()
+    try:
+        moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends]
+    finally:
+        for end in ends:
+            os.close(end)
+    return moved[0], moved[1]
 
 
 def widen(fd: int) -> None:
     """Let a pipe hold more, so that a big message is not handed over in many small steps."""
     if sys.platform != "linux":
         return
-    import fcntl
-
     try:
         fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES)
     except OSError:  # beyond what this user may have: slower, no more

@@ -8,13 +8,20 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Iterator
 from time import monotonic, process_time, sleep
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 from gilfree import _core, transport
 from gilfree.backends import threads
+from gilfree.fingerprint import contents_of, is_library, names_in, unwrapped
 from gilfree.locked import locked
 
 NAP = 0.5e-3  # seconds the watch sleeps between two looks
@@ -171,19 +178,27 @@ class _State(pickle.Pickler):
 
     def __init__(self, file: _Limited) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        self._functions: set[int] = set()
+        self._seen: set[int] = set()
 
     def reducer_override(self, thing: Any) -> Any:
         if thing is str:
             return NotImplemented
+        if isinstance(thing, type) and not is_library(thing.__module__) and id(thing) not in self._seen:
+            self._seen.add(id(thing))
+            attributes = vars(thing).items()
+            inside = {name: unwrapped(value) for name, value in attributes if is_looked_into(value)}
+            return str, (id(thing), inside)
         if isinstance(thing, (type, ModuleType, _core.Kernel)):
             return str, (id(thing),)
         if isinstance(thing, BuiltinFunctionType) and isinstance(thing.__self__, (ModuleType, type(None))):
             return str, (id(thing),)
+        wrapped = getattr(thing, "__wrapped__", None)
+        if isinstance(wrapped, FunctionType) and not isinstance(thing, FunctionType):
+            return str, (id(thing), wrapped)
         if isinstance(thing, FunctionType):
-            if id(thing) in self._functions:
+            if id(thing) in self._seen:
                 return str, (id(thing),)
-            self._functions.add(id(thing))
+            self._seen.add(id(thing))
             names = {
                 name: thing.__globals__[name]
                 for name in names_in(thing.__code__)
@@ -194,18 +209,9 @@ class _State(pickle.Pickler):
         return NotImplemented
 
 
-def contents_of(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # nothing was assigned yet
-        return None
-
-
-def names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from names_in(constant)
+def is_looked_into(attribute: Any) -> bool:
+    """Can this attribute of a class hold what is changed? Not what makes its instances' attributes work."""
+    return not isinstance(attribute, GetSetDescriptorType | MemberDescriptorType | WrapperDescriptorType)
 
 
 def state_of(thing: Any) -> bytes:

@@ -23,7 +23,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from gilfree import _core, child, transport
+from gilfree import _core, child, fingerprint, transport
 from gilfree.locked import locked
 from gilfree.loop import Call, Loop, Run
 
@@ -33,7 +33,7 @@ LOOK_EVERY = 0.5  # at workers whose death their pipe does not tell: another pro
 
 _START = """\
 import sys
-sys.path[:], sys.argv[:] = {path!r}, {argv!r}
+sys.path[:] = {path!r}
 from gilfree.child import main
 main({tasks}, {answers})
 """
@@ -55,11 +55,16 @@ class Worker:
                 "sys.executable is empty: this Python is part of another program, and no worker process can "
                 "be started; accepted: backend='threads' or 'serial'"
             )
-        tasks, self._tasks = os.pipe()
-        self.answers, answers = os.pipe()
+        tasks, self._tasks = transport.pipe()
+        try:
+            self.answers, answers = transport.pipe()
+        except BaseException:
+            os.close(tasks)
+            os.close(self._tasks)
+            raise
         transport.widen(tasks)
         transport.widen(answers)
-        code = _START.format(path=sys.path, argv=sys.argv, tasks=tasks, answers=answers)
+        code = _START.format(path=import_path(), tasks=tasks, answers=answers)
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # -W, -O, ...
         # Ctrl-C must not find the worker before it can handle it: until then it is blocked there.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -76,6 +81,8 @@ class Worker:
             os.close(tasks)
             os.close(answers)
         self.is_up = False
+        self._code: dict[tuple[str, str], bytes] = {}  # that it has imported, as it was here then
+        self._place: child.Place | None = None
         self.runs: deque[tuple[Run, int]] = deque()  # sent and not answered, with their bytes
         self._held: bytes | None = None
         self.last_seconds = 0.0
@@ -86,29 +93,38 @@ class Worker:
         except BrokenPipeError:
             raise WorkerDied from None
 
-    def receive(self) -> child.Answer | None:
+    def receive(self) -> Any:
         """The next answer; None if it is the word that the worker is up."""
         try:
             data = transport.read(self.answers)
         except EOFError:
             raise WorkerDied from None
         if self.is_up:
-            return child.Answer(*transport.loads(data))
+            return transport.loads(data)
         self.is_up = True
         return None
+
+    def is_stale(self, code: dict[tuple[str, str], bytes]) -> bool:
+        """Has it imported a function that has changed since, by reload() say?"""
+        return any(self._code.get(name, digest) != digest for name, digest in code.items())
+
+    def begin(self, order: bytes, place: child.Place, code: dict[tuple[str, str], bytes]) -> None:
+        self._code |= code
+        if place != self._place:
+            self._place = place
+            self.send(b"P" + transport.dumps(place))
+        self.last_seconds = 0.0
+        self.send(order)
 
     def takes_ahead(self) -> bool:
         """May a run be handed out while another is running? Only if they are short."""
         return len(self.runs) == 1 and 0 < self.last_seconds < 2 * AIM
 
-    def send_run(self, run: Run, message: bytes, order: bytes | None) -> None:
+    def send_run(self, run: Run, message: bytes) -> None:
         """Two runs are under way at most. Both must fit into the pipe: while the worker waits for its answer
         to be read it reads nothing. One that does not is held back until the answer is there."""
         before = self.runs[0][1] if self.runs else 0
         self.runs.append((run, len(message)))
-        if order is not None:
-            self.last_seconds = 0.0
-            self.send(order)
         if before and before + len(message) > transport.HELD_BY_A_PIPE:
             self._held = message
         else:
@@ -256,11 +272,19 @@ def map(call: Call, /) -> Any:
             f"fn is {call.fn!r}; backend 'processes' accepts a function in Python: a kernel runs on backend "
             "'native', on all cores without another process"
         )
-    return Loop(call).complete(work)
+    return Loop(call).complete(run)
 
 
 def work(loop: Loop, /) -> None:
-    order = b"C" + transport.dumps(order_of(loop))
+    """For backend="auto": the items that are left, unless a worker has another function by that name.
+
+    RefusedError if no worker takes part: what is left can be run elsewhere.
+    """
+    run(loop, fingerprint.of(loop.fn))
+
+
+def run(loop: Loop, wanted: bytes | None = None) -> None:
+    order = b"C" + transport.dumps(order_of(loop, wanted))
     if loop.is_empty():
         return
     loop.look()
@@ -269,6 +293,8 @@ def work(loop: Loop, /) -> None:
     try:
         _pool.take(max(count, 1), workers)
         Dispatch(loop, workers, order).run()
+    except child.RefusedError:
+        raise
     except BaseException:
         loop.abandon()
         for worker in workers:
@@ -280,13 +306,26 @@ def work(loop: Loop, /) -> None:
         _pool.give_back(workers)
 
 
-def order_of(loop: Loop) -> child.Order:
+def place() -> child.Place:
+    try:
+        folder: str | None = os.getcwd()
+    except FileNotFoundError:
+        folder = None
+    return child.Place(import_path(), folder, dict(os.environb), list(sys.argv))
+
+
+def import_path() -> list[str]:
+    """Without what is no str, which Python's own import passes over too."""
+    return [entry for entry in sys.path if isinstance(entry, str)]
+
+
+def order_of(loop: Loop, wanted: bytes | None) -> child.Order:
     return child.Order(
         fn=pickled(loop.fn, "fn"),
         initializer=None if loop.call.initializer is None else pickled(loop.call.initializer, "initializer"),
         runner=loop.runner,
-        path=sys.path,
         threads=max(1, _core.cpus()["count"] // loop.workers),
+        fingerprint=wanted,
     )
 
 
@@ -306,38 +345,65 @@ class Dispatch:
     def __init__(self, loop: Loop, workers: list[Worker], order: bytes) -> None:
         self._loop = loop
         self._staff = workers  # whom the caller gives back
-        self._workers = {worker.answers: worker for worker in workers}  # those alive
+        self._workers: dict[int, Worker] = {}  # those at work on this call, alive
         self._order = order
-        self._told: set[Worker] = set()
+        self._place, self._code = place(), fingerprint.imported_code(loop.fn)
+        self._ready: set[Worker] = set()  # they have the function
+        self._refused: child.RefusedError | None = None
         self._answers = select.poll()
         self._seen_alive = monotonic()
-        for fd in self._workers:
-            self._answers.register(fd, select.POLLIN)
 
     def run(self) -> None:
         loop = self._loop
+        for worker in self._staff[:]:
+            self._begin(worker)
         while True:
-            for worker in list(self._workers.values()):
+            ready = [worker for worker in self._workers.values() if worker in self._ready]
+            for worker in ready:
                 while not worker.runs and self._hand_out(worker):
                     pass
-            for worker in list(self._workers.values()):
+            for worker in ready:
                 if worker.takes_ahead():
                     self._hand_out(worker)
             if loop.is_over():
                 break
             if self._workers:
                 self._collect()
-            else:
+            elif self._refused is not None:
+                raise self._refused
+            else:  # they died, one of them idle, which has failed no item
                 self._hire()
             loop.look()
         self._let_go()
 
     def _hire(self) -> None:
-        """All workers died, one of them idle: its death has failed no item, and there are more."""
         _pool.take(1, self._staff)
-        worker = self._staff[-1]
+        self._begin(self._staff[-1])
+
+    def _begin(self, worker: Worker) -> None:
+        """Tell it of the call; it says whether it can take part."""
+        if worker.is_stale(self._code):
+            worker.kill()
+            self._hire()
+            return
         self._workers[worker.answers] = worker
         self._answers.register(worker.answers, select.POLLIN)
+        try:
+            worker.begin(self._order, self._place, self._code)
+        except WorkerDied:
+            self._bury(worker)
+
+    def _begun(self, worker: Worker, refused: child.RefusedError | None) -> None:
+        if refused is None:
+            self._ready.add(worker)
+            return
+        self._refused = refused
+        self._forget(worker)
+
+    def _forget(self, worker: Worker) -> None:
+        self._answers.unregister(worker.answers)
+        del self._workers[worker.answers]
+        self._ready.discard(worker)
 
     def _hand_out(self, worker: Worker) -> bool:
         """Send one run. Was there one, though it may have been one that can't be sent?"""
@@ -347,10 +413,8 @@ class Dispatch:
         message = self._pickle(run)
         if message is None:
             return True
-        order = None if worker in self._told else self._order
-        self._told.add(worker)
         try:
-            worker.send_run(run, message, order)
+            worker.send_run(run, message)
         except WorkerDied:
             self._bury(worker)
             return False
@@ -390,16 +454,24 @@ class Dispatch:
                     self._bury(worker)
 
     def _take_answer(self, worker: Worker) -> None:
+        was_up = worker.is_up
         try:
-            answer = worker.receive()
+            message = worker.receive()
         except WorkerDied:
             raise
         except Exception as error:
-            refused = RuntimeError(f"results can't be loaded in the calling process: {error!r}")
-            answer = child.Answer([], refused, 0.0)
-        if answer is None:
+            results = f"results of {items_of(worker.runs[0][0])}"
+            refused = RuntimeError(f"{results} can't be loaded in the calling process: {error!r}")
+            message = child.Answer([], refused, 0.0)
+        if not was_up:
             return
+        if worker not in self._ready:
+            self._begun(worker, message)
+            return
+        answer = child.Answer(*message)
         run, _ = worker.runs.popleft()
+        if isinstance(answer.error, child.RefusedError):
+            answer = answer._replace(error=RuntimeError(f"{items_of(run)}: {answer.error}"))
         worker.last_seconds = answer.seconds
         child.settle(self._loop, run, answer)
         worker.send_held()
@@ -408,16 +480,13 @@ class Dispatch:
         """The worker is dead: what it was running has failed."""
         from concurrent.futures.process import BrokenProcessPool
 
-        self._answers.unregister(worker.answers)
-        del self._workers[worker.answers]
+        self._forget(worker)
         how = worker.how_it_ended()
         if not worker.is_up:
             raise BrokenProcessPool(f"{how} before it could run anything: see what it wrote to stderr")
         while worker.runs:
             run, _ = worker.runs.popleft()
-            last = run.begin + len(run.items) - 1
-            items = f"item {run.begin}" if last == run.begin else f"one of the items {run.begin} to {last}"
-            self._loop.finish(run, BrokenProcessPool(f"{how} while it ran {items}"), 0.0)
+            self._loop.finish(run, BrokenProcessPool(f"{how} while it ran {items_of(run)}"), 0.0)
 
     def _let_go(self) -> None:
         """Of the workers. Those that still run what is no longer wanted get a moment to end it."""
@@ -425,10 +494,11 @@ class Dispatch:
         while any(worker.runs for worker in self._workers.values()) and monotonic() < deadline:
             self._drain(deadline)
         for worker in self._workers.values():
-            if worker.runs:
+            # One that has not begun is still loading: it can't be given to another call.
+            if worker.runs or worker not in self._ready:
                 worker.kill()
                 worker.runs.clear()
-            elif worker in self._told:
+            else:
                 try:
                     worker.send(b"E")
                 except WorkerDied:
@@ -440,6 +510,11 @@ class Dispatch:
                 self._take_answer(self._workers[fd])
             except WorkerDied:
                 self._bury(self._workers[fd])
+
+
+def items_of(run: Run) -> str:
+    last = run.begin + len(run.items) - 1
+    return f"item {run.begin}" if last == run.begin else f"one of the items {run.begin} to {last}"
 
 
 def number_of_sendable(items: list[Any]) -> int:
