@@ -1,7 +1,7 @@
 """Pickles, by cloudpickle, of what another process can't import: from __main__, lambdas, closures.
 
 cloudpickle sends a class in full, and where it is known already sets all its attributes anew. A worker's
-results must not do that to the classes of its parent: a class that came from there is named in what goes back.
+results must not do that to the classes of its parent: one that came from there is named in what goes back.
 """
 
 from __future__ import annotations

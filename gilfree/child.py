@@ -1,7 +1,7 @@
 """What runs in a worker process: it is told of a call, then given runs of items, one message each.
 
     parent to worker   b"P" + pickle of Place     first, and when something in it has changed
-                       b"C" + pickle of Order     a call begins; answered by the pickle of an error or None
+                       b"C" + pickle of Order     a call begins; answered by a pickle of RefusedError or True
                        b"R" + pickle of items     a run; answered by a pickle of Answer
                        b"E"                       the call is over: let go of it
     worker to parent   b"" once, when it is up, then answers, in the order of the messages
@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any, NamedTuple
@@ -35,6 +36,9 @@ class Place(NamedTuple):
     folder: str | None  # None: it is gone
     environment: dict[bytes, bytes]
     arguments: list[str]
+    recursion_limit: int
+    digits_limit: int
+    warnings: list[Any]  # warnings.filters
 
 
 class Order(NamedTuple):
@@ -56,6 +60,7 @@ class Answer(NamedTuple):
     error: BaseException | None  # of the item after the results
     seconds: float
     where: str = ""  # the process and the traceback, if the error is another process's
+    is_cut: bool = False  # the error is none of the function's: something could not be sent
 
 
 class WorkerTraceback(Exception):  # noqa: N818 - the cause of an error, which shows where it was raised
@@ -70,14 +75,16 @@ def settle(loop: Loop, run: Run, answer: Answer) -> None:
     loop.finish(run, answer.error, answer.seconds)
 
 
-_initialized: set[bytes] = set()
+_initialized: bytes | None = None
 
 
 def initialize(pickled: bytes) -> None:
-    """Call a pickled initializer, once in this process."""
-    if pickled not in _initialized:
-        transport.loads(pickled)()
-        _initialized.add(pickled)
+    """Call a pickled initializer, unless it was the last one called in this process."""
+    global _initialized
+    if pickled != _initialized:
+        _initialized = None
+        loads(pickled)()
+        _initialized = pickled
 
 
 def loads(data: bytes | memoryview) -> Any:
@@ -115,6 +122,10 @@ class Worker:
         for name, value in place.environment.items():
             if os.environb.get(name) != value:
                 os.environb[name] = value
+        sys.setrecursionlimit(place.recursion_limit)
+        sys.set_int_max_str_digits(place.digits_limit)
+        warnings.resetwarnings()
+        warnings.filters.extend(place.warnings)  # type: ignore[attr-defined, unused-ignore]
         self._misplaced = None
         if place.folder is not None:
             try:
@@ -151,7 +162,8 @@ class Worker:
         try:
             items = loads(data)
         except Exception as unreadable:
-            return answer(results, refusal("items can't be loaded in a worker process", unreadable), 0.0)
+            refused = refusal("items can't be loaded in a worker process", unreadable)
+            return transport.dumps(Answer(results, refused, 0.0, is_cut=True))
         error = attempt(self.runner, self.fn, items, results)
         seconds = monotonic() - began
         flush()
@@ -172,14 +184,17 @@ def refusal(what: str, error: BaseException) -> RefusedError:
 
 def text_of(error: BaseException) -> str:
     """Its type and what it says, if it can."""
-    return traceback.format_exception_only(error)[-1].rstrip()
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as failure:
+        return f"{type(error).__name__}, whose text can't be had: {type(failure).__name__}"
 
 
 def answer(results: list[Any], error: BaseException | None, seconds: float) -> bytes:
     try:
         return transport.dumps(answer_of(results, error, seconds))
     except Exception:
-        return transport.dumps(Answer(*up_to_the_first_that_cannot_be_sent(results), seconds))
+        return transport.dumps(Answer(*up_to_the_first_that_cannot_be_sent(results), seconds, is_cut=True))
 
 
 def answer_of(results: list[Any], error: BaseException | None, seconds: float) -> Answer:
@@ -190,7 +205,7 @@ def answer_of(results: list[Any], error: BaseException | None, seconds: float) -
     try:
         transport.loads(transport.dumps(error))
     except Exception:
-        error = RuntimeError(text_of(error))
+        return Answer(results, RuntimeError(text_of(error)), seconds, where, is_cut=True)
     return Answer(results, error, seconds, where)
 
 
@@ -206,12 +221,12 @@ def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], 
     return [], TypeError("the results of a run can't be sent from a worker process together")
 
 
-def refusal_of(worker: Worker, order: Order) -> RefusedError | None:
+def acknowledgement(worker: Worker, order: Order) -> RefusedError | bool:
     try:
         worker.begin(order)
     except RefusedError as refused:
         return refused
-    return None
+    return True
 
 
 # ---- the process --------------------------------------------------------------------------------------
@@ -238,7 +253,7 @@ def main(tasks: int, answers: int) -> None:
             if kind == b"P":
                 worker.settle_in(loads(data))
             elif kind == b"C":
-                transport.write(answers, transport.dumps(refusal_of(worker, loads(data))))
+                transport.write(answers, transport.dumps(acknowledgement(worker, loads(data))))
             elif kind == b"R":
                 transport.write(answers, worker.run(data))
             else:

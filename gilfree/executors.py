@@ -34,7 +34,7 @@ def _run(place: tuple[int, int], runner: Runner, fn: Any, items: list[Any]) -> c
 
 def map(call: Call, executor: Any) -> list[Any]:
     """Run a call on an executor. TypeError if it is none, or fn is a kernel."""
-    if not all(callable(getattr(executor, method, None)) for method in METHODS):
+    if isinstance(executor, type) or not all(callable(getattr(executor, name, None)) for name in METHODS):
         raise TypeError(
             f"executor is {executor!r}; accepted: a concurrent.futures executor, with {', '.join(METHODS)}"
         )

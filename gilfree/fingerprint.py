@@ -32,13 +32,17 @@ def imported_code(fn: Callable[..., Any]) -> dict[tuple[str, str], bytes]:
     return walk.imported
 
 
-def is_library(module: str | None) -> bool:
-    """Is it the standard library's, or installed? It is not followed."""
-    if module is None or module in MAINS:
+def is_library(module: Any) -> bool:
+    """Is what says that it is that module's of the standard library, or installed? It is not followed."""
+    if not isinstance(module, str):
+        return True
+    if module in MAINS:
         return False
     package = module.partition(".")[0]
+    if package in sys.stdlib_module_names or package == "gilfree":
+        return True
     file = getattr(sys.modules.get(package), "__file__", None) or ""
-    return package in sys.stdlib_module_names or "site-packages" in file or "dist-packages" in file
+    return "site-packages" in file or "dist-packages" in file
 
 
 def names_in(code: CodeType) -> Iterator[str]:

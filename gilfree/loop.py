@@ -7,6 +7,7 @@ claimed and can be waited for, and the lowest failing index is the one reported.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -127,7 +128,7 @@ class Loop:
         the aim is worth; and at most so many times the last size, since items may differ.
         """
         if self.call.chunksize:
-            return self.call.chunksize
+            return min(self.call.chunksize, sys.maxsize)
         if self._items == 0:
             return 1
         cost = max(self._seconds / self._items, self._last_cost, 1e-9)
@@ -216,9 +217,10 @@ class Loop:
             self.stop, self.error = index, error
 
     def run(self, run: Run) -> None:
-        """Run the function over a run, in this thread, and give it back."""
+        """Run the function over what is left of a run, in this thread, and give it back."""
         began = monotonic()
-        error = attempt(self.runner, self.fn, run.items, run.results)
+        items = run.items[len(run.results) :] if run.results else run.items
+        error = attempt(self.runner, self.fn, items, run.results)
         if is_interrupt(error):
             raise error
         self.finish(run, error, monotonic() - began)
@@ -261,7 +263,10 @@ class Loop:
         self.next += done
         self._source = self._input
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error, items  # they refer to this frame, and it to them
         if not self.ended and (size is None or done < size):
             raise stopped_iteration(self.next)
         if done:

@@ -12,7 +12,7 @@ from typing import Any
 HEADER = struct.Struct("=Q")
 PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031  # Linux
-HELD_BY_A_PIPE = 60_000  # bytes that any pipe takes without anyone reading
+BIG = 60_000
 
 
 def dumps(thing: Any) -> bytes:
@@ -56,14 +56,16 @@ def widen(fd: int) -> None:
         return
 
 
+def frames(data: bytes) -> list[memoryview]:
+    """One message, as it is written: in one piece, unless that would mean to copy much."""
+    header = HEADER.pack(len(data))
+    return [memoryview(header + data)] if len(data) < BIG else [memoryview(header), memoryview(data)]
+
+
 def write(fd: int, data: bytes) -> None:
     """One message. BrokenPipeError if nobody will ever read it."""
-    if len(data) < HELD_BY_A_PIPE:
-        message = memoryview(HEADER.pack(len(data)) + data)
-    else:
-        _write_all(fd, memoryview(HEADER.pack(len(data))))
-        message = memoryview(data)
-    _write_all(fd, message)
+    for frame in frames(data):
+        _write_all(fd, frame)
 
 
 def _write_all(fd: int, message: memoryview) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import threading
 from time import monotonic, process_time, sleep
 from types import (
@@ -160,6 +161,10 @@ class TooBig(Exception):  # noqa: N818 - nothing went wrong
     pass
 
 
+class Logs(Exception):  # noqa: N818 - nothing went wrong
+    pass
+
+
 class _Limited:
     """A file of at most BIG bytes."""
 
@@ -183,6 +188,9 @@ class _State(pickle.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         if thing is str:
             return NotImplemented
+        logging = sys.modules.get("logging")
+        if logging is not None and (thing is logging or isinstance(thing, logging.Logger)):
+            raise Logs("it logs, and other processes have no handlers")
         if isinstance(thing, type) and not is_library(thing.__module__) and id(thing) not in self._seen:
             self._seen.add(id(thing))
             attributes = vars(thing).items()

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,26 @@ def pid_of(item):
     return os.getpid()
 
 
-def slow_pid_of(item):
-    time.sleep(0.02)
+def pid_where_they_met(number, folder, count):
+    """Ends when items have begun in so many processes."""
+    Path(folder, str(os.getpid())).touch()
+    while len(os.listdir(folder)) < count:
+        time.sleep(0.001)
     return os.getpid()
+
+
+def pids_of(items, workers, meeting):
+    with tempfile.TemporaryDirectory() as folder:
+        return set(
+            map_(
+                pid_where_they_met,
+                range(items),
+                repeat(folder),
+                repeat(meeting),
+                workers=workers,
+                chunksize=1,
+            )
+        )
 
 
 def map_(fn, *iterables, **options):
@@ -49,7 +68,7 @@ def map_(fn, *iterables, **options):
 
 
 def worker_pids():
-    return set(map_(slow_pid_of, range(8), workers=2, chunksize=1))
+    return pids_of(8, workers=2, meeting=2)
 
 
 def is_alive(pid):
@@ -79,9 +98,9 @@ def test_workers_are_other_processes_and_serve_again():
 
 
 def test_as_many_as_asked_for():
-    assert len(set(map_(slow_pid_of, range(12), workers=3, chunksize=1))) == 3
-    assert len(set(map_(slow_pid_of, range(4), workers=1))) == 1
-    assert len(set(map_(slow_pid_of, [1], workers=3))) == 1
+    assert len(pids_of(12, workers=3, meeting=3)) == 3
+    assert len(pids_of(4, workers=1, meeting=1)) == 1
+    assert len(pids_of(1, workers=3, meeting=1)) == 1
 
 
 def test_an_idle_worker_that_was_killed_is_replaced():
@@ -233,7 +252,7 @@ def test_a_result_that_cannot_be_sent(chunksize):
 def test_what_cannot_be_loaded():
     with pytest.raises(RuntimeError, match=r"items can't be loaded in a worker process: CustomError: nobody"):
         map_(str, [LoadsNowhere()])
-    with pytest.raises(RuntimeError, match=r"results can't be loaded in the calling process: .*nobody"):
+    with pytest.raises(RuntimeError, match=r"results of item 0 can't be loaded in the calling process: .*nobody"):
         map_(lambda _: LoadsNowhere(), [1])
     assert map_(square, [3]) == [9]
 
@@ -331,6 +350,7 @@ def test_nothing_is_left_after_the_parent_was_killed(popen, then):
 
 def test_a_daemon_threads_call_is_ended_at_exit(run):
     script = """
+import tempfile
 import threading
 show()
 def numbers():

@@ -18,7 +18,9 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -55,12 +57,12 @@ class Worker:
                 "sys.executable is empty: this Python is part of another program, and no worker process can "
                 "be started; accepted: backend='threads' or 'serial'"
             )
-        tasks, self._tasks = transport.pipe()
+        tasks, self.tasks = transport.pipe()
         try:
             self.answers, answers = transport.pipe()
         except BaseException:
             os.close(tasks)
-            os.close(self._tasks)
+            os.close(self.tasks)
             raise
         transport.widen(tasks)
         transport.widen(answers)
@@ -73,35 +75,56 @@ class Worker:
                 [sys.executable, *flags, "-c", code], stdin=subprocess.DEVNULL, pass_fds=(tasks, answers)
             )
         except BaseException:
-            os.close(self._tasks)
+            os.close(self.tasks)
             os.close(self.answers)
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(tasks)
             os.close(answers)
+        os.set_blocking(self.tasks, False)
         self.is_up = False
         self._code: dict[tuple[str, str], bytes] = {}  # that it has imported, as it was here then
         self._place: child.Place | None = None
-        self.runs: deque[tuple[Run, int]] = deque()  # sent and not answered, with their bytes
-        self._held: bytes | None = None
+        self._unsent: deque[memoryview] = deque()
+        self._acknowledgements = 0  # to come, of calls that are over
+        self.runs: deque[Run] = deque()  # sent and not answered
         self.last_seconds = 0.0
 
     def send(self, message: bytes) -> None:
+        """What the pipe does not take now is left to pump: this process never waits for a busy worker."""
+        self._unsent += transport.frames(message)
+        self.pump()
+
+    def pump(self) -> None:
         try:
-            transport.write(self._tasks, message)
+            while self._unsent:
+                sent = os.write(self.tasks, self._unsent[0])
+                if sent == len(self._unsent[0]):
+                    self._unsent.popleft()
+                else:
+                    self._unsent[0] = self._unsent[0][sent:]
+        except BlockingIOError:
+            return
         except BrokenPipeError:
             raise WorkerDied from None
 
+    @property
+    def is_unsent(self) -> bool:
+        return bool(self._unsent)
+
     def receive(self) -> Any:
-        """The next answer; None if it is the word that the worker is up."""
+        """The next answer of the present call; None if it is not one."""
         try:
             data = transport.read(self.answers)
         except EOFError:
             raise WorkerDied from None
-        if self.is_up:
+        if not self.is_up:
+            self.is_up = True
+        elif self._acknowledgements:
+            self._acknowledgements -= 1
+        else:
             return transport.loads(data)
-        self.is_up = True
         return None
 
     def is_stale(self, code: dict[tuple[str, str], bytes]) -> bool:
@@ -116,29 +139,25 @@ class Worker:
         self.last_seconds = 0.0
         self.send(order)
 
+    def end(self, is_ready: bool) -> None:
+        """The call is over. If it is not ready, it is still to acknowledge it."""
+        self._acknowledgements += not is_ready
+        self.send(b"E")
+
     def takes_ahead(self) -> bool:
         """May a run be handed out while another is running? Only if they are short."""
         return len(self.runs) == 1 and 0 < self.last_seconds < 2 * AIM
 
     def send_run(self, run: Run, message: bytes) -> None:
-        """Two runs are under way at most. Both must fit into the pipe: while the worker waits for its answer
-        to be read it reads nothing. One that does not is held back until the answer is there."""
-        before = self.runs[0][1] if self.runs else 0
-        self.runs.append((run, len(message)))
-        if before and before + len(message) > transport.HELD_BY_A_PIPE:
-            self._held = message
-        else:
-            self.send(message)
-
-    def send_held(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self.send(held)
+        self.runs.append(run)
+        self.send(message)
 
     def close(self) -> None:
-        """The pipes, which ends an idle worker."""
-        os.close(self._tasks)
-        os.close(self.answers)
+        """The pipes, which ends an idle worker. Nothing if they are closed."""
+        fds, self.tasks, self.answers = (self.tasks, self.answers), -1, -1
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
 
     def kill(self) -> None:
         self.process.kill()
@@ -146,8 +165,13 @@ class Worker:
         self.close()
 
     def how_it_ended(self) -> str:
-        code = self.process.wait()
         self.close()
+        try:
+            code = self.process.wait(SOON)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return f"worker process {self.process.pid} closed its pipes, and was killed"
         if code >= 0:
             return f"worker process {self.process.pid} ended with exit code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -210,7 +234,7 @@ class Pool:
     @locked
     def up(self) -> int:
         for worker in self._idle:
-            if not worker.is_up and select.select([worker.answers], [], [], 0)[0]:
+            if not worker.is_up and is_readable(worker.answers):
                 with suppress(WorkerDied):  # it is found dead later on
                     worker.receive()
         return sum(worker.is_up for worker in self._idle)
@@ -239,18 +263,29 @@ class Pool:
             worker.process.wait()
 
     def forget(self) -> None:
-        """In the child of a fork: the workers are the parent's."""
-        for worker in [*self._idle, *self._busy]:
-            worker.close()
+        """Without what is its parent's to end."""
         for worker in [*self._idle, *self._busy, *self._leaving]:
+            worker.close()
             worker.process.returncode = 0  # nothing to wait for
-        self.__init__()  # type: ignore[misc] # with a lock that no thread of the parent's holds
 
 
 _pool = Pool()
-atexit.register(_pool.close)
+
+
+def _close_pool() -> None:
+    _pool.close()
+
+
+def _forget_pool() -> None:
+    """In the child of a fork: the workers are the parent's, and its threads may hold the pool's lock."""
+    global _pool
+    old, _pool = _pool, Pool()
+    old.forget()
+
+
+atexit.register(_close_pool)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.forget)
+    os.register_at_fork(after_in_child=_forget_pool)
 
 
 def is_warm(workers: int) -> bool:
@@ -290,17 +325,15 @@ def run(loop: Loop, wanted: bytes | None = None) -> None:
     loop.look()
     count = loop.workers if loop.total is None else min(loop.workers, loop.total - loop.next)
     workers: list[Worker] = []
+    dispatch = Dispatch(loop, workers, order, is_auto=wanted is not None)
     try:
         _pool.take(max(count, 1), workers)
-        Dispatch(loop, workers, order).run()
+        dispatch.run()
     except child.RefusedError:
         raise
     except BaseException:
         loop.abandon()
-        for worker in workers:
-            if worker.runs and worker.process.returncode is None:
-                worker.kill()
-                worker.runs.clear()
+        dispatch.stop()
         raise
     finally:
         _pool.give_back(workers)
@@ -311,7 +344,15 @@ def place() -> child.Place:
         folder: str | None = os.getcwd()
     except FileNotFoundError:
         folder = None
-    return child.Place(import_path(), folder, dict(os.environb), list(sys.argv))
+    return child.Place(
+        path=import_path(),
+        folder=folder,
+        environment=dict(os.environb),
+        arguments=list(sys.argv),
+        recursion_limit=sys.getrecursionlimit(),
+        digits_limit=sys.get_int_max_str_digits(),
+        warnings=list(warnings.filters),
+    )
 
 
 def import_path() -> list[str]:
@@ -340,17 +381,23 @@ def pickled(function: Any, name: str) -> bytes:
 
 
 class Dispatch:
-    """One call: runs handed out, answers collected, in the calling thread."""
+    """One call: runs handed out, answers collected, in the calling thread.
 
-    def __init__(self, loop: Loop, workers: list[Worker], order: bytes) -> None:
+    For backend="auto", what can't be sent or come back is run here: the trial found nothing that running it
+    twice would change.
+    """
+
+    def __init__(self, loop: Loop, staff: list[Worker], order: bytes, is_auto: bool) -> None:
         self._loop = loop
-        self._staff = workers  # whom the caller gives back
-        self._workers: dict[int, Worker] = {}  # those at work on this call, alive
+        self._is_auto = is_auto
+        self._staff = staff  # whom the caller gives back
+        self._workers: dict[int, Worker] = {}  # those at work on this call, alive, by their answers' pipe
+        self._unsent: dict[int, Worker] = {}  # to whom something is still to be written, by their tasks' pipe
         self._order = order
         self._place, self._code = place(), fingerprint.imported_code(loop.fn)
         self._ready: set[Worker] = set()  # they have the function
         self._refused: child.RefusedError | None = None
-        self._answers = select.poll()
+        self._poll = select.poll()
         self._seen_alive = monotonic()
 
     def run(self) -> None:
@@ -374,6 +421,18 @@ class Dispatch:
             else:  # they died, one of them idle, which has failed no item
                 self._hire()
             loop.look()
+        # Those that still run what is no longer wanted get a moment to end it.
+        deadline = monotonic() + SOON
+        while any(worker.runs for worker in self._workers.values()) and monotonic() < deadline:
+            self._await(deadline - monotonic())
+        self._let_go()
+
+    def stop(self) -> None:
+        """End the call, which has not ended: those at work on it are killed."""
+        for worker in list(self._workers.values()):
+            if worker not in self._ready:
+                self._forget(worker)
+                worker.kill()
         self._let_go()
 
     def _hire(self) -> None:
@@ -387,23 +446,33 @@ class Dispatch:
             self._hire()
             return
         self._workers[worker.answers] = worker
-        self._answers.register(worker.answers, select.POLLIN)
+        self._poll.register(worker.answers, select.POLLIN)
+        self._tell(worker, lambda: worker.begin(self._order, self._place, self._code))
+
+    def _tell(self, worker: Worker, send: Callable[[], None]) -> bool:
+        """Was it alive, as far as is known?"""
         try:
-            worker.begin(self._order, self._place, self._code)
+            send()
         except WorkerDied:
             self._bury(worker)
+            return False
+        if worker.is_unsent:
+            self._unsent[worker.tasks] = worker
+            self._poll.register(worker.tasks, select.POLLOUT)
+        return True
 
-    def _begun(self, worker: Worker, refused: child.RefusedError | None) -> None:
-        if refused is None:
+    def _begun(self, worker: Worker, refused: child.RefusedError | bool) -> None:
+        if isinstance(refused, bool):
             self._ready.add(worker)
             return
         self._refused = refused
         self._forget(worker)
 
     def _forget(self, worker: Worker) -> None:
-        self._answers.unregister(worker.answers)
+        self._poll.unregister(worker.answers)
         del self._workers[worker.answers]
-        self._ready.discard(worker)
+        if self._unsent.pop(worker.tasks, None):
+            self._poll.unregister(worker.tasks)
 
     def _hand_out(self, worker: Worker) -> bool:
         """Send one run. Was there one, though it may have been one that can't be sent?"""
@@ -413,18 +482,16 @@ class Dispatch:
         message = self._pickle(run)
         if message is None:
             return True
-        try:
-            worker.send_run(run, message)
-        except WorkerDied:
-            self._bury(worker)
-            return False
-        return True
+        return self._tell(worker, lambda: worker.send_run(run, message))
 
     def _pickle(self, run: Run) -> bytes | None:
         """None if there is nothing to send: the first item can't be."""
         try:
             return b"R" + transport.dumps(run.items)
         except Exception as error:
+            if self._is_auto:
+                self._loop.run(run)
+                return None
             sendable = number_of_sendable(run.items)
             refused = TypeError(
                 f"item {run.begin + sendable} can't be sent to a worker process: {error}; accepted: what "
@@ -440,41 +507,50 @@ class Dispatch:
     def _collect(self) -> None:
         pause = self._loop.pause()
         pause = LOOK_EVERY if pause is None else min(pause, LOOK_EVERY)
-        for fd, _ in self._answers.poll(pause * 1000):
-            worker = self._workers[fd]
-            try:
-                self._take_answer(worker)
-            except WorkerDied:
-                self._bury(worker)
+        self._await(pause)
         now = monotonic()
         if now - self._seen_alive > LOOK_EVERY:
             self._seen_alive = now
             for worker in list(self._workers.values()):
-                if worker.process.poll() is not None and not select.select([worker.answers], [], [], 0)[0]:
+                if worker.process.poll() is not None and not is_readable(worker.answers):
+                    self._bury(worker)
+
+    def _await(self, seconds: float) -> None:
+        for fd, _ in self._poll.poll(max(0.0, seconds) * 1000):
+            if worker := self._unsent.get(fd):
+                self._poll.unregister(fd)
+                del self._unsent[fd]
+                self._tell(worker, worker.pump)
+            elif worker := self._workers.get(fd):  # else it died on being written to
+                try:
+                    self._take_answer(worker)
+                except WorkerDied:
                     self._bury(worker)
 
     def _take_answer(self, worker: Worker) -> None:
-        was_up = worker.is_up
         try:
             message = worker.receive()
         except WorkerDied:
             raise
         except Exception as error:
-            results = f"results of {items_of(worker.runs[0][0])}"
+            results = f"results of {items_of(worker.runs[0])}"
             refused = RuntimeError(f"{results} can't be loaded in the calling process: {error!r}")
-            message = child.Answer([], refused, 0.0)
-        if not was_up:
+            message = child.Answer([], refused, 0.0, is_cut=True)
+        if message is None:
             return
         if worker not in self._ready:
             self._begun(worker, message)
             return
         answer = child.Answer(*message)
-        run, _ = worker.runs.popleft()
+        run = worker.runs.popleft()
+        worker.last_seconds = answer.seconds
+        if answer.is_cut and self._is_auto:
+            run.results += answer.results
+            self._loop.run(run)
+            return
         if isinstance(answer.error, child.RefusedError):
             answer = answer._replace(error=RuntimeError(f"{items_of(run)}: {answer.error}"))
-        worker.last_seconds = answer.seconds
         child.settle(self._loop, run, answer)
-        worker.send_held()
 
     def _bury(self, worker: Worker) -> None:
         """The worker is dead: what it was running has failed."""
@@ -485,31 +561,26 @@ class Dispatch:
         if not worker.is_up:
             raise BrokenProcessPool(f"{how} before it could run anything: see what it wrote to stderr")
         while worker.runs:
-            run, _ = worker.runs.popleft()
+            run = worker.runs.popleft()
             self._loop.finish(run, BrokenProcessPool(f"{how} while it ran {items_of(run)}"), 0.0)
 
     def _let_go(self) -> None:
-        """Of the workers. Those that still run what is no longer wanted get a moment to end it."""
-        deadline = monotonic() + SOON
-        while any(worker.runs for worker in self._workers.values()) and monotonic() < deadline:
-            self._drain(deadline)
-        for worker in self._workers.values():
-            # One that has not begun is still loading: it can't be given to another call.
-            if worker.runs or worker not in self._ready:
+        for worker in list(self._workers.values()):
+            self._forget(worker)
+            if worker.runs:
                 worker.kill()
                 worker.runs.clear()
-            else:
-                try:
-                    worker.send(b"E")
-                except WorkerDied:
-                    worker.how_it_ended()
-
-    def _drain(self, deadline: float) -> None:
-        for fd, _ in self._answers.poll(max(0.0, deadline - monotonic()) * 1000):
+                continue
             try:
-                self._take_answer(self._workers[fd])
+                worker.end(worker in self._ready)
             except WorkerDied:
-                self._bury(self._workers[fd])
+                worker.how_it_ended()
+
+
+def is_readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def items_of(run: Run) -> str:
