@@ -291,7 +291,8 @@ def join(url: str | None, run: str | None, name: str | None, lease: float) -> Pa
     index, _, given_name = os.environ.get(CHILD_VARIABLE, "").partition(" ")
     if name is None:
         name = (given_name if run is None else "") or f"{shlex.join(sys.argv) or 'python'} ({os.getpid()})"
-    name = check_name(name.replace("\n", " "), "participant's name")
+        name = name.replace("\n", " ").encode(errors="replace").decode()
+    name = check_name(name, "participant's name")
     me = f"{os.getpid()}.{os.urandom(6).hex()}"
     if url is not None and run is not None:
         server = Server(check_url(url), check_name(run, "run"), me)
