@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from gilfree.scripts.sync import lua
@@ -84,6 +84,12 @@ def check_timeout(timeout: object) -> float | None:
     if not timeout >= 0:
         raise ValueError(f"timeout is {timeout!r}; accepted: {accepted}")
     return float(timeout)
+
+
+class Later(NamedTuple):
+    """An attempt's answer: look again after so many seconds, also if nothing wakes."""
+
+    seconds: float
 
 
 class Server:
@@ -176,15 +182,19 @@ class Server:
                 f"and what the children of the run {self.run!r} share cannot be reached: {advice}"
             ) from error
 
-    def wait(self, attempt: Callable[[str], T | None], timeout: float | None) -> T | None:
+    def wait(self, attempt: Callable[[str], T | Later | None], timeout: float | None) -> T | None:
         """Until the attempt gives something, or None after the timeout. It is given where to be woken."""
         deadline = None if timeout is None else time.monotonic() + timeout
         inbox = f"{self.root}:inbox:{self.me}.{threading.get_ident()}"
         while True:
             found = attempt(inbox)
-            if found is not None:
+            left = SLICE_SECONDS
+            if isinstance(found, Later):
+                left = min(left, found.seconds)
+            elif found is not None:
                 return found
-            left = SLICE_SECONDS if deadline is None else min(SLICE_SECONDS, deadline - time.monotonic())
+            if deadline is not None:
+                left = min(left, deadline - time.monotonic())
             if left <= 0:
                 return None
             with self.losing():
@@ -223,7 +233,7 @@ class Participant:
         self.check()
         return self.server.step(script, *arguments, guard=guard)
 
-    def wait(self, attempt: Callable[[str], T | None], timeout: float | None) -> T | None:
+    def wait(self, attempt: Callable[[str], T | Later | None], timeout: float | None) -> T | None:
         self.check()
         return self.server.wait(attempt, timeout)
 

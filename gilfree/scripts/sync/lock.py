@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from gilfree.scripts.sync.connection import Participant, check_timeout
+from gilfree.scripts.sync.connection import Later, Participant, check_timeout
 from gilfree.scripts.sync.errors import LockLost
 
 # name, expiry in ms, inbox or ''
@@ -14,7 +14,7 @@ local lock = key('lock', arg(1))
 local deadline, now = redis.call('HGET', lock, 'deadline'), clock()
 if deadline and tonumber(deadline) > now then
   if arg(3) ~= '' then await('lock', arg(1), arg(3)) end
-  return {'held'}
+  return {'held', tonumber(deadline) - now}
 end
 local token = redis.call('HINCRBY', lock, 'tokens', 1)
 redis.call('HSET', lock, 'token', integer(token), 'deadline', integer(now + tonumber(arg(2))))
@@ -67,11 +67,13 @@ class Lock:
         wanted = check_timeout(None if timeout == -1 else timeout)
         milliseconds = max(1, round(self.expiry * 1000))
 
-        def token(inbox: str) -> int | None:
+        def token(inbox: str) -> int | Later:
             answer = self._participant.step(ACQUIRE, self.name, milliseconds, inbox)
-            return int(answer[1]) if answer[0] == b"ok" else None
+            number = int(answer[1])
+            return number if answer[0] == b"ok" else Later((number + 1) / 1000)
 
-        self._held.token = self._participant.wait(token, wanted) if blocking else token("")
+        found = self._participant.wait(token, wanted) if blocking else token("")
+        self._held.token = None if isinstance(found, Later) else found
         return self._held.token is not None
 
     def release(self) -> None:

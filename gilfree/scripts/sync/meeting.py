@@ -77,6 +77,8 @@ class Meeting:
             self._selector = selectors.DefaultSelector()
             stack.callback(self._selector.close)
             self._selector.register(listener, selectors.EVENT_READ)
+            self._selector.register(keeper.lifeline, selectors.EVENT_READ)
+            self._keeper = keeper
             self._stopper, stopping = socket.socketpair()
             stack.callback(self._stopper.close)
             stack.callback(stopping.close)
@@ -120,6 +122,9 @@ class Meeting:
                     return
                 if key.fileobj is self._listener:
                     self._accept()
+                elif key.fileobj is self._keeper.lifeline:
+                    self._selector.unregister(key.fileobj)
+                    self._keeper.end_server()
                 else:
                     self._hear(key.fileobj, key.data)
             if time.monotonic() >= renewal:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from gilfree.scripts.processes import MARK_VARIABLE, end_marked
 from gilfree.scripts.sync.connection import check_url, import_redis
@@ -95,6 +96,16 @@ class Keeper:
                 " or ".join(PROGRAMS),
                 self.url,
             )
+
+    @property
+    def lifeline(self) -> IO[bytes]:
+        """Can be read from once the keeper has ended."""
+        assert self._process.stdout
+        return self._process.stdout
+
+    def end_server(self) -> None:
+        """When the keeper was killed: with it, nobody would end the server if this process were killed."""
+        end_marked(self._mark, 0)
 
     def close(self) -> None:
         assert self._process.stdin
