@@ -3,9 +3,7 @@
 import logging
 import os
 import shutil
-import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -109,7 +107,8 @@ import pwd, subprocess
 path = address["url"].removeprefix("unix://")
 other = pwd.getpwnam("nobody")
 for options in ({{}}, dict(user=other.pw_uid, group=other.pw_gid, extra_groups=[])):
-    ended = subprocess.run([{CLIENT!r}, "-s", path, "ping"], capture_output=True, text=True, cwd="/", **options)
+    words = [{CLIENT!r}, "-s", path, "ping"]
+    ended = subprocess.run(words, capture_output=True, text=True, cwd="/", **options)
     print(ended.stdout.strip() or ended.stderr.strip())
 """)
     assert ours == "PONG"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -13,8 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from gilfree.scripts.processes import MARK_VARIABLE, end_marked
-from gilfree.scripts.sync.connection import check_url, import_redis
+from gilfree.scripts.sync.connection import ANSWER_SECONDS, check_url, import_redis
 
 PROGRAMS = ("redis-server", "valkey-server")
 # A Unix socket's path is shorter than 104 bytes (on Linux 108), its name in the folder included.
@@ -40,7 +40,7 @@ class Keeper:
     def __init__(self, sync: bool | str) -> None:
         self._named = sync if isinstance(sync, str) else ""
         self.private = not self._named
-        self._mark = os.urandom(8).hex()
+        self.url = self._named
 
     def __enter__(self) -> Keeper:
         kind, program = ("none", "") if self._named else _find()
@@ -49,13 +49,7 @@ class Keeper:
         if len(place) > LONGEST_FOLDER:
             place = "/tmp"
         self.folder = tempfile.mkdtemp(prefix="gilfree-", dir=place)
-        around = os.environ.get(MARK_VARIABLE)
         path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-        environment = {
-            **os.environ,
-            # With a mark of its own: the run's would have the server ended before the run is.
-            MARK_VARIABLE: f"{around}:{self._mark}" if around else self._mark,
-        }
         start = f"import runpy, sys; sys.path[:] = {path.split(os.pathsep)!r}; sys.argv = sys.argv[1:]; "
         start += "runpy.run_path(sys.argv[0], run_name='__main__')"
         script = str(Path(__file__).with_name("keeper.py"))
@@ -65,7 +59,6 @@ class Keeper:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment,
                 start_new_session=True,  # the terminal's Ctrl-C is not for it
             )
         except BaseException:
@@ -105,13 +98,17 @@ class Keeper:
 
     def end_server(self) -> None:
         """When the keeper was killed: with it, nobody would end the server if this process were killed."""
-        end_marked(self._mark, 0)
+        if self.private and self.url:
+            # Not by a signal: Redis writes over its environment, by which it could be found.
+            redis = import_redis()
+            with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
+                redis.Redis.from_url(self.url, socket_timeout=ANSWER_SECONDS).shutdown(nosave=True)
 
     def close(self) -> None:
         assert self._process.stdin
         self._process.stdin.close()
         if self._process.wait() != 0:
-            end_marked(self._mark, 0)
+            self.end_server()
         for stream in (self._process.stdout, self._process.stderr):
             if stream:
                 stream.close()
