@@ -67,13 +67,13 @@ def test_nothing_listens_beyond_a_unix_socket_or_the_loopback_interface(look, ki
     assert look(LISTENING) == ([] if kind == "redis" else ["tcp 0100007F"])
 
 
-@pytest.fixture
-def real(kind):
-    if kind != "redis":
-        pytest.skip("about redis-server and valkey-server")
+has_server = pytest.mark.skipif(
+    not (shutil.which("redis-server") or shutil.which("valkey-server")),
+    reason="no redis-server or valkey-server on PATH",
+)
 
 
-@pytest.mark.usefixtures("real")
+@has_server
 def test_the_servers_own_word(look):
     lines = look("""
 import redis
@@ -100,7 +100,7 @@ CLIENT = shutil.which("redis-cli") or shutil.which("valkey-cli")
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.skipif(CLIENT is None, reason="no redis-cli or valkey-cli on PATH")
-@pytest.mark.usefixtures("real")
+@has_server
 def test_another_user_cannot_connect(look):
     ours, theirs = look(f"""
 import pwd, subprocess

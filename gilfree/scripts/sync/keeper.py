@@ -120,6 +120,8 @@ def main(kind: str, program: str, folder: str, parent: int) -> None:
         else:
             server = FakeServer() if kind == "fake" else NoServer()
         os.write(1, server.url.encode() + b"\n")
+        # Nobody reads on: what fakeredis says of connections that broke would fill the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         while not poll.poll(POLL_SECONDS * 1000) and not server.ended():
             pass
     finally:
