@@ -161,7 +161,8 @@ class Server:
                 answer = self.client.evalsha(digest, *arguments)
                 return answer
             except self._redis.exceptions.NoScriptError:
-                pass  # its scripts were flushed
+                # Its scripts were flushed. Not on a connection that fakeredis is about to close.
+                self.client.connection_pool.disconnect(inuse_connections=False)
         answer = self.client.eval(script, *arguments)
         self._digests[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         return answer
