@@ -22,10 +22,7 @@ from types import ModuleType
 import contest
 from peers import native, pools
 
-SUBJECTS = [
-    *["fib", "polynomial", "collatz", "sums", "extrema", "latency", "burst", "uneven"],
-    *["python", "auto", "scripts"],
-]
+SUBJECTS = ["fib", "polynomial", "collatz", "sums", "extrema", "latency", "burst", "uneven", "scripts"]
 
 
 def main() -> None:
