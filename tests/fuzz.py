@@ -258,8 +258,10 @@ class Fuzzer:
         if arguments and self.chance(0.3):
             return self.pick(*arguments)
         if arguments and isinstance(arguments[0], np.ndarray) and self.chance(0.5):
-            # Not like the argument itself: a mask of records has no counterpart in plain numbers.
-            return np.empty_like(np.asarray(arguments[0]), dtype=self.pick("q", "d", "?"))
+            like = arguments[0]
+            if like.dtype.names:  # a mask of records has no counterpart in plain numbers
+                like = np.asarray(like)
+            return np.empty_like(like, dtype=self.pick("q", "d", "?"))
         return self.numpy()
 
     # ---- what must come back
