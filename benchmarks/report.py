@@ -22,7 +22,10 @@ from types import ModuleType
 import contest
 from peers import native, pools
 
-SUBJECTS = ["fib", "polynomial", "collatz", "sums", "extrema", "latency", "burst", "uneven", "scripts"]
+SUBJECTS = [
+    *["fib", "polynomial", "collatz", "sums", "extrema", "latency", "burst", "uneven"],
+    *["python", "auto", "scripts"],
+]
 
 
 def main() -> None:

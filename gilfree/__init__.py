@@ -23,6 +23,30 @@ from gilfree._core import Cancel, parallel_map
 from gilfree.facts import cpu_count, get_include, info
 from gilfree.workers import set_workers
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gilfree.planner import Plan as Plan
+    from gilfree.planner import explain as explain
+
 __version__ = "0.1.0"
 
-__all__ = ["Cancel", "cpu_count", "get_include", "info", "kernels", "parallel_map", "set_workers"]
+__all__ = [
+    "Cancel",
+    "Plan",
+    "cpu_count",
+    "explain",
+    "get_include",
+    "info",
+    "kernels",
+    "parallel_map",
+    "set_workers",
+]
+
+
+def __getattr__(name: str) -> object:
+    """What takes more to import than gilfree itself, and is seldom wanted."""
+    if name in ("Plan", "explain"):
+        from gilfree import planner
+
+        return getattr(planner, name)
+    raise AttributeError(f"module 'gilfree' has no attribute {name!r}")

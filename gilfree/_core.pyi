@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from typing import Any, Final, TypeVar, final, overload
 
 from typing_extensions import Buffer
@@ -40,11 +41,14 @@ def parallel_map(
     *iterables: Iterable[Any] | Buffer,
     workers: int | None = None,
     backend: str = "auto",
+    executor: Executor | None = None,
     chunksize: int | None = None,
     strict: bool = False,
     timeout: float | None = None,
     cancel: Cancel | None = None,
+    progress: bool | Callable[[int, int | None], object] | None = False,
     out: Buffer | None = None,
+    initializer: None = None,
 ) -> Any: ...
 @overload
 def parallel_map(
@@ -53,15 +57,19 @@ def parallel_map(
     *iterables: Iterable[Any],
     workers: int | None = None,
     backend: str = "auto",
+    executor: Executor | None = None,
     chunksize: int | None = None,
     strict: bool = False,
     timeout: float | None = None,
     cancel: Cancel | None = None,
+    progress: bool | Callable[[int, int | None], object] | None = False,
     out: None = None,
+    initializer: Callable[[], object] | None = None,
 ) -> list[T]: ...
 def check_options(
     workers: int | None, chunksize: int | None, timeout: float | None, cancel: Cancel | None, /
 ) -> int: ...
+def call_locked(lock: Any, function: Callable[..., T], /, *args: Any) -> T: ...
 def cpus() -> dict[str, Any]: ...
 def set_workers(workers: int | None, /) -> int | None: ...
 def pool() -> dict[str, int]: ...

@@ -20,6 +20,10 @@ def _with_pool(numbers: list[int], workers: int) -> list[int]:
         return pool.map(fib, numbers, chunksize=1)
 
 
+def _with_processes(numbers: list[int], workers: int) -> list[int]:
+    return gilfree.parallel_map(fib, numbers, workers=workers, backend="processes")
+
+
 def _with_executor(numbers: list[int], workers: int) -> list[int]:
     with ThreadPoolExecutor(workers) as executor:
         return list(executor.map(kernels.fib, numbers))
@@ -32,6 +36,7 @@ def run(numbers: list[int], workers: int | None = None) -> None:
     ways: dict[str, Callable[[], list[int]]] = {
         "Python, sequential": lambda: list(map(fib, numbers)),
         f"multiprocessing.Pool({count}), Python": lambda: _with_pool(numbers, count),
+        f"gilfree, {count} processes, Python": lambda: _with_processes(numbers, count),
         "gilfree, 1 worker": lambda: gilfree.parallel_map(kernels.fib, numbers, workers=1),
         f"ThreadPoolExecutor({count}), kernels.fib": lambda: _with_executor(numbers, count),
         f"gilfree, {count} workers": lambda: gilfree.parallel_map(kernels.fib, numbers, workers=count),

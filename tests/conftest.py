@@ -1,6 +1,8 @@
-"""What the tests share: scripts in a fresh interpreter, and the moment at which a call is known to run."""
+"""What the tests share: scripts in a fresh interpreter, the moment at which a call is known to run, and both
+kinds of private servers where child scripts meet."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ import pytest
 
 import gilfree
 from gilfree import _core
+from gilfree.scripts.sync.server import Keeper
 
 # A call takes as long as the machine's other users let it: no test is about time.
 hypothesis.settings.register_profile("gilfree", deadline=None, max_examples=100)
@@ -100,3 +103,20 @@ def when_busy() -> WhenBusy:
     """Do something in another thread, once a call in the `with` statement is known to be at work with so many
     workers at least. For the first 20 microseconds of a call it is not."""
     return _when_busy
+
+
+@pytest.fixture(params=["redis", "fakeredis"])
+def kind(request, monkeypatch, tmp_path_factory) -> str:
+    """The server that sync=True has in this test: Redis or Valkey, or what is used where neither is found."""
+    if request.param == "fakeredis":
+        monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
+    elif not (shutil.which("redis-server") or shutil.which("valkey-server")):
+        pytest.skip("no redis-server or valkey-server on PATH")
+    return request.param
+
+
+@pytest.fixture
+def url(kind) -> Iterator[str]:
+    """Of a server that runs."""
+    with Keeper(True) as keeper:
+        yield keeper.url

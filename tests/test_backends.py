@@ -4,11 +4,17 @@ Backends are found by themselves. One may refuse functions in Python, or kernels
 it must do right. The functions are those of a module, so that they can be sent to another process.
 """
 
+import functools
 import itertools
 import math
 import operator
+import os
+import signal
+import threading
+import time
 from array import array
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +42,35 @@ def fails_at_3_and_7(number):
     return number
 
 
+class UnpicklableError(Exception):
+    def __reduce__(self):
+        raise TypeError("this error stays where it is")
+
+
+def fails_unpicklably(number):
+    if number == 2:
+        raise UnpicklableError("what happened")
+    return number
+
+
+def calls_again(number, name):
+    return parallel_map(square, range(number), backend=name)
+
+
+def takes_for_ever(number):
+    time.sleep(10_000)
+
+
+def fails_before_the_first(number, path):
+    """Item 0 fails after item 1 has failed."""
+    if number == 0:
+        while not Path(path).exists():
+            time.sleep(0.001)
+    else:
+        Path(path).touch()
+    raise CustomError(f"item {number}")
+
+
 def stops_at_3(number):
     if number == 3:
         raise StopIteration
@@ -54,17 +89,22 @@ def refusal(name, fn):
 TAKES_FUNCTIONS = [name for name in NAMES if refusal(name, square) is None]
 TAKES_KERNELS = [name for name in NAMES if refusal(name, kernels.fib) is None]
 
-each_with_functions = pytest.mark.parametrize("name", TAKES_FUNCTIONS)
+# auto is no backend, but what it chooses is held to the same.
+FOR_FUNCTIONS = [*TAKES_FUNCTIONS, "auto"]
+SIDE_BY_SIDE = [name for name in TAKES_FUNCTIONS if name != "serial"]
+
+each_with_functions = pytest.mark.parametrize("name", FOR_FUNCTIONS)
+each_side_by_side = pytest.mark.parametrize("name", SIDE_BY_SIDE)
 each_with_kernels = pytest.mark.parametrize("name", TAKES_KERNELS)
 each = pytest.mark.parametrize(
     ("name", "fn"),
-    [(name, fib) for name in TAKES_FUNCTIONS] + [(name, kernels.fib) for name in TAKES_KERNELS],
+    [(name, fib) for name in FOR_FUNCTIONS] + [(name, kernels.fib) for name in TAKES_KERNELS],
     ids=str,
 )
 
 
 def test_the_backends():
-    assert {"native", "serial"} <= set(NAMES)
+    assert {"native", "processes", "serial", "threads"} <= set(NAMES)
     assert set(TAKES_FUNCTIONS) | set(TAKES_KERNELS) == set(NAMES)
     assert sorted(NAMES) == NAMES
 
@@ -147,6 +187,8 @@ def test_a_timeout_of_no_time(name, fn):
         ({"timeout": -1}, ValueError),
         ({"timeout": "x"}, TypeError),
         ({"cancel": 1}, TypeError),
+        ({"progress": 1}, TypeError),
+        ({"initializer": 1}, TypeError),
     ],
     ids=str,
 )
@@ -168,6 +210,32 @@ def test_nothing_to_map_over(name, fn):
 def test_what_cannot_be_iterated(name, fn):
     with pytest.raises(TypeError, match="not iterable"):
         parallel_map(fn, 5, backend=name)
+
+
+@each
+def test_progress_is_told_in_the_calling_thread_and_ends_with_all(name, fn):
+    told = []
+    tell = lambda done, total: told.append((done, total, threading.get_ident()))  # noqa: E731
+    assert parallel_map(fn, [20] * 100, backend=name, progress=tell, workers=2) == [6765] * 100
+    assert told[-1][:2] == (100, 100)
+    assert {thread for _, _, thread in told} == {threading.get_ident()}
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+
+
+@each
+def test_an_error_of_progress_ends_the_call(name, fn):
+    def tell(done, total):
+        raise CustomError("not told")
+
+    with pytest.raises(CustomError, match="not told"):
+        parallel_map(fn, [20] * 100, backend=name, progress=tell)
+
+
+@each
+def test_a_bar(name, fn, capsys):
+    pytest.importorskip("tqdm")
+    assert parallel_map(fn, [20] * 100, backend=name, progress=True) == [6765] * 100
+    assert "100/100" in capsys.readouterr().err
 
 
 # ---- functions in Python ----------------------------------------------------------------------------
@@ -229,6 +297,145 @@ def test_stop_iteration_is_a_runtime_error_with_the_index(name):
     with pytest.raises(RuntimeError, match="StopIteration") as caught:
         parallel_map(stops_at_3, [0, 1, 2, 3, 4], backend=name)
     assert index_of(caught.value) == 3
+
+
+@each_with_functions
+def test_an_exception_that_cannot_be_pickled(name):
+    with pytest.raises((UnpicklableError, RuntimeError), match=r"what happened$"):
+        parallel_map(fails_unpicklably, range(5), backend=name)
+
+
+@each_side_by_side
+def test_the_lowest_failing_index_though_a_later_one_failed_first(name, tmp_path):
+    path = str(tmp_path / "failed")
+    with pytest.raises(CustomError, match=r"^item 0$"):
+        parallel_map(fails_before_the_first, [0, 1], [path] * 2, backend=name, workers=2)
+
+
+@each_with_functions
+def test_endless_input_is_read_as_far_as_it_is_needed(name):
+    read = []
+
+    def numbers():
+        for number in itertools.count():
+            read.append(number)
+            yield number
+
+    with pytest.raises(CustomError, match=r"^item 3$"):
+        parallel_map(fails_at_3_and_7, numbers(), backend=name)
+    assert read[-1] < 1_000_000
+    with pytest.raises(CustomError, match=r"^item 3$"):
+        parallel_map(fails_at_3_and_7, range(10**18), backend=name)
+
+
+@each_with_functions
+def test_a_partial_of_a_kernel(name):
+    partial = functools.partial(kernels.muladd, 2.0)
+    assert parallel_map(partial, [1.0, 2.0], [0.5, 0.5], backend=name) == [2.5, 4.5]
+
+
+@each_with_functions
+def test_calls_inside_calls(name):
+    for workers in (None, 3):
+        results = parallel_map(calls_again, range(20), itertools.repeat(name), backend=name, workers=workers)
+        assert results == [[square(number) for number in range(count)] for count in range(20)]
+
+
+@each_with_functions
+def test_calls_from_many_threads(name):
+    with ThreadPoolExecutor(4) as executor:
+        calls = [executor.submit(parallel_map, square, range(count), backend=name) for count in range(20)]
+        for count, call in enumerate(calls):
+            assert call.result() == [square(number) for number in range(count)]
+
+
+@each_with_functions
+def test_an_iterable_that_calls(name):
+    numbers = (parallel_map(square, [number], backend=name)[0] for number in range(20))
+    assert parallel_map(square, numbers, backend=name, workers=2) == [number**4 for number in range(20)]
+
+
+@each_with_functions
+def test_a_cancel_between_items(name):
+    cancel = Cancel()
+
+    def numbers():
+        for number in itertools.count():
+            if number == 50:
+                cancel.set()
+            yield number
+
+    with pytest.raises(CancelledError, match=r"cancelled; \d+ items"):
+        parallel_map(square, numbers(), backend=name, cancel=cancel)
+
+
+@pytest.mark.parametrize("name", [*SIDE_BY_SIDE, "auto"])
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_call_ends_though_its_items_do_not(name, workers):
+    cancel = Cancel()
+    with pytest.raises(TimeoutError, match=r"timeout of 0.2 s passed; 0 items"):
+        parallel_map(takes_for_ever, range(4), backend=name, workers=workers, timeout=0.2)
+    told = lambda done, total: cancel.set()  # noqa: E731
+    with pytest.raises(CancelledError, match=r"cancelled; 0 items"):
+        parallel_map(takes_for_ever, range(4), backend=name, workers=workers, cancel=cancel, progress=told)
+    assert parallel_map(square, range(4), backend=name, workers=workers) == [0, 1, 4, 9]
+
+
+# In scripts, the functions are those of __main__, and nothing is guarded.
+SQUARE = """
+import os, signal, sys, threading, time
+from gilfree import parallel_map
+
+def square(number):
+    return number * number
+
+def check():
+    assert parallel_map(square, range(100), backend=NAME, workers=2) == [n * n for n in range(100)]
+"""
+
+
+@each_with_functions
+def test_a_script_without_a_guard(run, name):
+    assert run(f"NAME = {name!r}" + SQUARE + "print('once'); check()").stdout == "once\n"
+
+
+@each_with_functions
+def test_ctrl_c(popen, name):
+    script = """
+def numbers():
+    yield from range(10)
+    print("at work", flush=True)
+    while True:
+        yield 1
+
+try:
+    parallel_map(square, numbers(), backend=NAME, workers=2)
+except KeyboardInterrupt:
+    check()
+    print("stopped")
+"""
+    with popen(f"NAME = {name!r}" + SQUARE + script, start_new_session=True) as process:
+        assert process.stdout.readline() == "at work\n", process.stderr.read()
+        # As a terminal does it: to all processes.
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=120)
+    assert (process.returncode, output, errors) == (0, "stopped\n", "")
+
+
+@each_with_functions
+def test_fork(run, name):
+    script = """
+check()
+child = os.fork()
+for _ in range(50):
+    check()
+if child == 0:
+    sys.exit(5)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+check()
+"""
+    # From 3.12 on Python warns of a fork beside other threads, which these backends have.
+    run(f"NAME = {name!r}" + SQUARE + script, flags=("-W", "ignore::DeprecationWarning"))
 
 
 @each_with_functions

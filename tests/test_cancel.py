@@ -173,7 +173,7 @@ def test_a_function_in_python_is_cancelled_between_items():
             cancel.set()
 
     with pytest.raises(CancelledError, match=r"cancelled; 4 "):
-        parallel_map(stop_at_3, range(10), cancel=cancel)
+        parallel_map(stop_at_3, range(10), cancel=cancel, backend="serial")
     assert seen == [0, 1, 2, 3]
 
 

@@ -149,6 +149,7 @@ def test_demo(run):
     assert ways == [
         "Python, sequential",
         "multiprocessing.Pool(2), Python",
+        "gilfree, 2 processes, Python",
         "gilfree, 1 worker",
         "ThreadPoolExecutor(2), kernels.fib",
         "gilfree, 2 workers",

@@ -228,8 +228,12 @@ def grows(call):
 
 @pytest.mark.parametrize("call", PATHS.values(), ids=PATHS)
 def test_nothing_is_left_behind(call):
-    """A leak grows every time; what Python keeps for the next call, it keeps once."""
-    assert not all(grows(call) for _ in range(3))
+    """A leak grows every time; what Python keeps for the next call, it keeps once.
+
+    Without the GIL, what a thread has made and others let go of stays until that thread runs again: there it
+    goes up and down for some rounds.
+    """
+    assert not all(grows(call) for _ in range(10))
     # A buffer that is held cannot be resized.
     ARRAY.append(1)
     ARRAY.pop()

@@ -42,7 +42,8 @@ def test_a_function_in_python():
 
 def test_the_signature_can_be_read():
     options = (
-        "workers=None, backend='auto', chunksize=None, strict=False, timeout=None, cancel=None, out=None"
+        "workers=None, backend='auto', executor=None, chunksize=None, strict=False, timeout=None, "
+        "cancel=None, progress=False, out=None, initializer=None"
     )
     assert str(inspect.signature(parallel_map)) == f"(fn, /, *iterables, {options})"
     assert "list(map(fn, *iterables))" in parallel_map.__doc__

@@ -330,3 +330,16 @@ def test_a_joblog_of_something_else_is_refused(tmp_path, text, words):
     with pytest.raises(ValueError, match=words):
         scripts.run([["echo", "a"]], joblog=log, resume=True)
     assert log.read_text() == f"{HEADER}\n{text}"
+
+
+def test_commands_meet(ours, tmp_path, kind):
+    child = tmp_path / "child.py"
+    child.write_text("from gilfree.scripts import sync; print(sync.connect().barrier('b', 2).wait() >= 0)")
+    status, output, _, _ = ours("--sync", "private", "-j", "2", str(child), ":::", "a", "b")
+    assert (status, output) == (0, "True\nTrue\n")
+
+
+def test_a_server_that_cannot_be_reached(ours):
+    status, output, errors, _ = ours("--sync", "redis://127.0.0.1:1", "echo", ":::", "a")
+    assert (status, output) == (255, "")
+    assert errors.startswith("python -m gilfree run: the server redis://127.0.0.1:1 is lost")

@@ -21,8 +21,29 @@ struct python_caller {
     struct caller face;
     PyThreadState *thread; /* NULL while this thread holds the GIL */
     bool gets_signals;
-    bool raised; /* a signal handler did: its exception is set */
+    bool raised; /* a signal handler or `progress` did: its exception is set */
+    struct call_progress progress;
 };
+
+static int report(PyObject *function, int64_t done, int64_t total)
+{
+    PyObject *returned = PyObject_CallFunction(function, "LL", (long long)done, (long long)total);
+    Py_XDECREF(returned);
+    return returned ? 0 : -1;
+}
+
+int call_report_end(const struct call_progress *progress)
+{
+    return progress->function ? report(progress->function, progress->total, progress->total) : 0;
+}
+
+/* Where the loop's indices are not the items, in proportion. */
+static int report_so_far(const struct call_progress *progress, int64_t finished)
+{
+    if (progress->steps != progress->total)
+        finished = (int64_t)((double)finished / (double)progress->steps * (double)progress->total);
+    return report(progress->function, finished, progress->total);
+}
 
 static void detach(struct caller *face)
 {
@@ -32,12 +53,17 @@ static void detach(struct caller *face)
 static int64_t attend(struct caller *face)
 {
     struct python_caller *caller = (struct python_caller *)face;
-    if (!caller->gets_signals || !thread_is_main())
+    bool gets_signals = caller->gets_signals && thread_is_main();
+    if (!gets_signals && !caller->progress.function)
         return NEVER;
     int64_t before = clock_now();
     PyEval_RestoreThread(caller->thread);
     int64_t waited = clock_now() - before;
-    caller->raised = PyErr_CheckSignals() < 0;
+    caller->raised = gets_signals && PyErr_CheckSignals() < 0;
+    if (!caller->raised && caller->progress.function) {
+        caller->raised = report_so_far(&caller->progress, atomic_load(face->finished)) < 0;
+        waited = clock_now() - before; /* what it costs to report counts as well */
+    }
     caller->thread = PyEval_SaveThread();
     if (caller->raised)
         return -1;
@@ -55,11 +81,12 @@ _Noreturn static void hang(struct python_caller *caller)
 }
 
 struct loop_result call_loop(struct state *state, run_loop *run, void *context, struct loop_options *options,
-                             bool *raised)
+                             const struct call_progress *progress, bool *raised)
 {
     struct python_caller caller = {
         .face = {detach, attend},
         .gets_signals = state->is_main_interpreter,
+        .progress = progress ? *progress : (struct call_progress){0},
     };
     options->owner = state;
     options->caller = &caller.face;
@@ -194,7 +221,7 @@ static int check_domain(struct state *state, const struct call *call, const stru
     checking.item_cost = GILFREE_FLAT;
     bool raised;
     struct body body = {check_range, call};
-    struct loop_result result = call_loop(state, run_body, &body, &checking, &raised);
+    struct loop_result result = call_loop(state, run_body, &body, &checking, NULL, &raised);
     if (!raised && result.error) {
         result.finished = 0; /* of the items' results, there is none */
         raise_error(arguments, result);
@@ -219,10 +246,13 @@ int call_run(struct state *state, struct call *call, const struct options *optio
     running.cost = cost;
     bool raised;
     struct body body = {by_blocks ? run_blocks : run_range, call};
-    struct loop_result result = call_loop(state, run_body, &body, &running, &raised);
+    struct call_progress progress = {options->progress, arguments->n, arguments->n};
+    struct loop_result result = call_loop(state, run_body, &body, &running, &progress, &raised);
     if (!raised && result.error)
         raise_error(arguments, result);
-    return raised || result.error ? -1 : 0;
+    if (raised || result.error)
+        return -1;
+    return call_report_end(&progress);
 }
 
 struct call *call_new(const struct variants *variants)

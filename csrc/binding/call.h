@@ -22,9 +22,19 @@ void call_free(struct call *call);
  * caller is to see. */
 int call_run(struct state *state, struct call *call, const struct options *options, _Atomic float *cost);
 
+/* Whom to tell how far a call is: of `total` items, over which a loop makes `steps`. No function: nobody. */
+struct call_progress {
+    PyObject *function;
+    int64_t total, steps;
+};
+
+/* At the end: all is done. 0, or -1 with what the function raised. */
+int call_report_end(const struct call_progress *progress);
+
 /* Runs some loop with the GIL released once it lasts; `*raised` if a signal handler did, whose exception is set. */
 typedef struct loop_result run_loop(void *context, const struct loop_options *options);
-struct loop_result call_loop(struct state *state, run_loop *run, void *context, struct loop_options *options, bool *raised);
+struct loop_result call_loop(struct state *state, run_loop *run, void *context, struct loop_options *options,
+                             const struct call_progress *progress, bool *raised);
 
 struct loop_options call_loop_options(const struct options *options);
 

@@ -6,8 +6,8 @@
 #include "kernel.h"
 
 #define KEYWORDS(X)                                                                                           \
-    X(workers, "None") X(backend, "'auto'") X(chunksize, "None") X(strict, "False") X(timeout, "None")        \
-        X(cancel, "None") X(out, "None")
+    X(workers, "None") X(backend, "'auto'") X(executor, "None") X(chunksize, "None") X(strict, "False")       \
+        X(timeout, "None") X(cancel, "None") X(progress, "False") X(out, "None") X(initializer, "None")
 
 enum keyword {
 #define KEYWORD_INDEX(name, value) KEYWORD_##name,
@@ -27,19 +27,24 @@ const char parallel_map_doc[] =
     "parallel_map($module, fn, /, *iterables" KEYWORDS(KEYWORD_SIGNATURE) ")\n--\n\n"
     "Equal list(map(fn, *iterables)), computed by all workers.\n\n"
     "fn: a kernel (gilfree.kernels.NAME), which runs on worker threads without the GIL, or any function in\n"
-    "    Python, which runs in the calling thread.\n"
+    "    Python, which runs where gilfree.explain(fn, *iterables) says.\n"
     "iterables: one for each argument of fn; the shortest ends the call. For a kernel, an array (NumPy,\n"
     "    array.array, memoryview, a tensor, ...) is used in place, whatever its shape, layout and type, as long as\n"
     "    it casts safely to the kernel's; everything else is converted once. For a reduction, an item is an array.\n"
-    "workers: threads at work at most, the calling one included. None: the pool's size (see set_workers);\n"
-    "    -1: all CPUs.\n"
-    "backend: 'auto', 'native' (kernels only) or 'serial' (in the calling thread).\n"
+    "workers: threads at work at most, the calling one included, or processes. None: the pool's size (see\n"
+    "    set_workers); -1: all CPUs.\n"
+    "backend: 'auto', 'native' (kernels only), or for functions in Python 'serial' (in the calling thread),\n"
+    "    'threads' or 'processes'.\n"
+    "executor: a concurrent.futures executor of yours that is to run a function in Python, instead of backend.\n"
     "chunksize: items a worker claims at once. None: found while running.\n"
     "strict: raise ValueError unless all iterables have one length.\n"
     "timeout: seconds after which the call stops and raises TimeoutError.\n"
     "cancel: a gilfree.Cancel(), whose set() stops the call: concurrent.futures.CancelledError.\n"
+    "progress: True for a bar (by tqdm), or a callable that is given (done, total) in the calling thread from\n"
+    "    time to time and at the end; total is None while it is not known.\n"
     "out: for a kernel, a writable buffer of the result's type and shape: one of the arguments (in place), or\n"
-    "    disjoint from all. It is filled and returned.\n\n"
+    "    disjoint from all. It is filled and returned.\n"
+    "initializer: with backend='processes', called once in each worker process before its first item.\n\n"
     "Returns a list; for a kernel, what the first buffer among the iterables is (a NumPy array, an\n"
     "array.array, or a memoryview), and a list if there is none.\n\n"
     "The exception of the lowest failing index is raised; items after it may have run, and what out holds is\n"
@@ -96,9 +101,19 @@ static PyObject *ask_planner(PyObject *const *args, Py_ssize_t count, PyObject *
     return result;
 }
 
-static bool is_auto(PyObject *backend)
+static bool is_given(PyObject *object)
 {
-    return !backend || (PyUnicode_Check(backend) && PyUnicode_CompareWithASCIIString(backend, "auto") == 0);
+    return object && object != Py_None;
+}
+
+/* Is there nothing for the planner to decide, prepare or refuse? */
+static bool is_native(struct state *state, PyObject *fn, PyObject *const given[KEYWORD_COUNT])
+{
+    PyObject *backend = given[KEYWORD_backend], *progress = given[KEYWORD_progress];
+    bool is_auto = !backend || (PyUnicode_Check(backend) && PyUnicode_CompareWithASCIIString(backend, "auto") == 0);
+    return Py_TYPE(fn) == state->kernel_type && is_auto && !is_given(given[KEYWORD_executor]) &&
+           !is_given(given[KEYWORD_initializer]) &&
+           (!is_given(progress) || progress == Py_False || PyCallable_Check(progress));
 }
 
 PyObject *parallel_map(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -111,12 +126,14 @@ PyObject *parallel_map(PyObject *module, PyObject *const *args, Py_ssize_t count
         PyErr_SetString(PyExc_TypeError, "parallel_map() takes fn and at least one iterable; nothing was given");
         return NULL;
     }
-    if (Py_TYPE(args[0]) != state->kernel_type || !is_auto(given[KEYWORD_backend]))
+    if (!is_native(state, args[0], given))
         return ask_planner(args, count, given);
     struct options options;
     int strict = given[KEYWORD_strict] ? PyObject_IsTrue(given[KEYWORD_strict]) : 0;
     if (strict < 0 || options_parse(&options, state, given[KEYWORD_workers], given[KEYWORD_chunksize],
                                     given[KEYWORD_timeout], given[KEYWORD_cancel]) < 0)
         return NULL;
+    if (is_given(given[KEYWORD_progress]) && given[KEYWORD_progress] != Py_False)
+        options.progress = given[KEYWORD_progress];
     return kernel_map(args[0], args + 1, count - 1, strict, given[KEYWORD_out], &options);
 }

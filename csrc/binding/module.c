@@ -73,11 +73,43 @@ static PyObject *module_fail_allocations_after(PyObject *module, PyObject *count
 }
 #endif
 
+/* Between the steps of a `with` statement a signal handler may run, and what it raises can leave the lock held for
+ * ever; in here none runs but inside `function`. */
+static PyObject *module_call_locked(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    if (count < 2)
+        return PyErr_Format(PyExc_TypeError, "_core.call_locked takes a lock and a function at least, %zd given", count);
+    PyObject *arguments = PyTuple_New(count - 2);
+    if (!arguments)
+        return NULL;
+    for (Py_ssize_t i = 2; i < count; i++)
+        PyTuple_SetItem(arguments, i - 2, Py_NewRef(args[i]));
+    PyObject *result = NULL, *acquired = PyObject_CallMethod(args[0], "acquire", NULL);
+    if (acquired) {
+        result = PyObject_Call(args[1], arguments, NULL);
+        PyObject *type, *value, *trace;
+        PyErr_Fetch(&type, &value, &trace);
+        PyObject *released = PyObject_CallMethod(args[0], "release", NULL);
+        if (!released)
+            Py_CLEAR(result);
+        else
+            PyErr_Restore(type, value, trace);
+        Py_XDECREF(released);
+        Py_DECREF(acquired);
+    }
+    Py_DECREF(arguments);
+    return result;
+}
+
 static PyMethodDef module_methods[] = {
     {"parallel_map", (PyCFunction)(void (*)(void))parallel_map, METH_FASTCALL | METH_KEYWORDS, parallel_map_doc},
     {"check_options", (PyCFunction)(void (*)(void))module_check_options, METH_FASTCALL,
      PyDoc_STR("check_options($module, workers, chunksize, timeout, cancel, /)\n--\n\n"
                "Raise if an option of parallel_map is not acceptable; return the number of workers it means.")},
+    {"call_locked", (PyCFunction)(void (*)(void))module_call_locked, METH_FASTCALL,
+     PyDoc_STR("call_locked($module, lock, function, /, *args)\n--\n\n"
+               "`with lock: return function(*args)`, which releases the lock whenever Ctrl-C comes.")},
     {"cpus", module_cpus, METH_NOARGS,
      PyDoc_STR("cpus($module, /)\n--\n\nThe CPUs this process may use, and what limits them; quota 0 is none.")},
     {"set_workers", module_set_workers, METH_O,

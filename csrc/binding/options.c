@@ -110,6 +110,7 @@ static int parse_cancel(PyObject *object, struct state *state, struct cancel **c
 int options_parse(struct options *options, struct state *state, PyObject *workers, PyObject *chunksize,
                   PyObject *timeout, PyObject *cancel)
 {
+    options->progress = NULL;
     return parse_workers(workers, &options->workers) < 0 || parse_chunksize(chunksize, &options->chunksize) < 0 ||
                    parse_timeout(timeout, &options->deadline) < 0 || parse_cancel(cancel, state, &options->cancel) < 0
                ? -1

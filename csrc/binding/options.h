@@ -10,9 +10,10 @@ struct options {
     int64_t chunksize; /* 0: found while running */
     int64_t deadline;  /* on the clock of clock.h, or NEVER: it holds for reading the arguments too */
     struct cancel *cancel;
+    PyObject *progress; /* borrowed: called with (done, total) in the calling thread, or NULL */
 };
 
-/* 0, or -1 with an exception. NULL and None leave an option at its default. */
+/* 0, or -1 with an exception. NULL and None leave an option at its default; there is no progress. */
 int options_parse(struct options *options, struct state *state, PyObject *workers, PyObject *chunksize,
                   PyObject *timeout, PyObject *cancel);
 

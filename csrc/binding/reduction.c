@@ -178,15 +178,18 @@ static int run_reductions(struct state *state, const struct arguments *arguments
 {
     bool raised = false;
     struct loop_result result = {GILFREE_OK, -1, 0};
+    struct call_progress progress = {options->progress, arguments->n, reduce_steps(&run->all)};
     if (reduce_is_short(&run->all)) {
         result.error = options_check(options);
         result.error = result.error ? result.error : reduce_at_once(&run->all);
     } else {
         struct loop_options running = call_loop_options(options);
         running.cost = cost;
-        result = call_loop(state, run_all, run, &running, &raised);
+        result = call_loop(state, run_all, run, &running, &progress, &raised);
     }
-    return raised ? -1 : result.error ? raise_error(arguments, result) : 0;
+    if (raised || result.error)
+        return raised ? -1 : raise_error(arguments, result);
+    return call_report_end(&progress);
 }
 
 /* ---- results ------------------------------------------------------------------------------------- */

@@ -543,6 +543,8 @@ struct loop_result loop_run(loop_body *body, int64_t n, const void *context, con
                  .stop = stop_team,
                  .owner = options->owner},
     };
+    if (options->caller)
+        options->caller->finished = &loop->finished;
     run(loop);
     note_end(loop);
     struct loop_result result = result_of(loop);

@@ -41,6 +41,8 @@ struct caller {
     /* First after 40 ms. Returns in how many nanoseconds it wants to be called again, NEVER, or a
      * negative number to stop the loop with GILFREE_INTERRUPTED. */
     int64_t (*attend)(struct caller *caller);
+    /* Items finished so far; set by loop_run, to be read in `attend`. */
+    const _Atomic int64_t *finished;
 };
 
 struct loop_options {

@@ -291,6 +291,14 @@ struct loop_result reduce_run(struct reductions *all, const struct loop_options 
     return result;
 }
 
+int64_t reduce_steps(const struct reductions *all)
+{
+    int64_t steps = all->each ? 0 : all->count * blocks_in(all->common.n);
+    for (int64_t i = 0; all->each && i < all->count; i++)
+        steps += blocks_in(all->each[i].n);
+    return steps;
+}
+
 bool reduce_is_short(const struct reductions *all)
 {
     return all->count == 1 && (all->each ? all->each[0].n : all->common.n) <= GILFREE_LEAF;

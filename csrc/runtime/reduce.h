@@ -47,6 +47,9 @@ struct reductions {
  * `all` leads to must not lie on the calling stack: see loop.h. */
 struct loop_result reduce_run(struct reductions *all, const struct loop_options *options);
 
+/* The indices that the loop of reduce_run has. */
+int64_t reduce_steps(const struct reductions *all);
+
 /* Would a loop do nothing but run one leaf? Then reduce_at_once is the shorter way. */
 bool reduce_is_short(const struct reductions *all);
 gilfree_error reduce_at_once(const struct reductions *all);

@@ -2,31 +2,23 @@
 
 A backend's ``map`` keeps the law of parallel_map: the results of ``list(map(fn, *iterables))`` in order,
 or the exception of the lowest failing index. It checks its options before it runs anything. Backends are
-imported on first use and know nothing of one another.
+imported on first use and know nothing of one another. Those that run functions in Python also have
+``work(loop)``, which runs what is left of a loop: gilfree.loop keeps the books for them.
 """
 
 import importlib
 import pkgutil
 from typing import Any, Protocol, cast
 
-from gilfree._core import Cancel
+from gilfree.loop import Call, Loop
 
 
-class Map(Protocol):
-    """The contract: parallel_map's arguments, by position."""
+class Backend(Protocol):
+    """The contract of a backend for functions in Python; that of one for kernels is ``map`` alone."""
 
-    def __call__(
-        self,
-        fn: Any,
-        iterables: tuple[Any, ...],
-        workers: int | None,
-        chunksize: int | None,
-        strict: bool,
-        timeout: float | None,
-        cancel: Cancel | None,
-        out: Any,
-        /,
-    ) -> Any: ...
+    def map(self, call: Call, /) -> Any: ...
+
+    def work(self, loop: Loop, /) -> None: ...
 
 
 def names() -> list[str]:
@@ -34,8 +26,8 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def find(name: str) -> Map:
-    """The map function of the backend with this name, or ValueError."""
+def find(name: str) -> Backend:
+    """The backend with this name, or ValueError."""
     if name not in names():
         raise ValueError(f"backend is {name!r}; accepted: 'auto', {', '.join(map(repr, names()))}")
-    return cast(Map, importlib.import_module(f"{__name__}.{name}").map)
+    return cast(Backend, importlib.import_module(f"{__name__}.{name}"))

@@ -51,6 +51,11 @@ def add_parser(commands: Any) -> None:
     add("--lb", "--line-buffer", action="store_true", help="print each line as it comes")
     add("-u", "--ungroup", action="store_true", help="let the commands print themselves: lines may mix")
     add("--bar", action="store_true", help="show the progress")
+    add(
+        "--sync",
+        metavar="URL",
+        help="where the commands meet: a Redis server, or 'private' for one of their own",
+    )
     add("--dry-run", action="store_true", help="print the commands, run none")
     add("-a", "--arg-file", action="append", default=[], metavar="FILE", help="an ARG a line; - is stdin")
     add("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="a program, or a script that ends in .py")
@@ -104,6 +109,7 @@ def _run(options: argparse.Namespace) -> int:
             joblog=options.joblog,
             resume="failed" if options.resume_failed else options.resume,
             progress=options.bar,
+            sync=True if options.sync == "private" else options.sync or False,
             programs_must_exist=False,
             tags=options.tag,
         ),

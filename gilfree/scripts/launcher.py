@@ -6,7 +6,7 @@ import contextlib
 import operator
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gilfree import _core
 from gilfree.scripts import commands as command_words
@@ -18,6 +18,9 @@ from gilfree.scripts.processes import MARK_VARIABLE
 from gilfree.scripts.progress import Progress
 from gilfree.scripts.results import FileOutput, KeptOutput, Output, ScriptResult
 from gilfree.scripts.supervision import Supervision
+
+if TYPE_CHECKING:
+    from gilfree.scripts.sync.meeting import Meeting
 
 WORKERS_ACCEPTED = "None for the pool's size, a number from 1, or -1 for all CPUs"
 OUTPUT_ACCEPTED = "'capture', 'stream', 'inherit', or a Path, the folder for a file of each child's"
@@ -38,7 +41,8 @@ class Options(NamedTuple):
     output: str | Path = "capture"
     joblog: str | Path | None = None
     resume: bool | str = False
-    progress: bool | Callable[[int, int], object] = False
+    progress: bool | Callable[[Any, int], object] = False
+    sync: bool | str = False
     programs_must_exist: bool = True
     tags: bool = True  # where lines are streamed
 
@@ -56,7 +60,8 @@ def run(
     output: Literal["capture", "stream", "inherit"] | Path = "capture",
     joblog: str | Path | None = None,
     resume: bool | Literal["failed"] = False,
-    progress: bool | Callable[[int, int], object] = False,
+    progress: bool | Callable[[Any, int], object] = False,
+    sync: bool | str = False,
 ) -> list[ScriptResult]:
     """Run the commands side by side, and return a result for each.
 
@@ -77,14 +82,20 @@ def run(
                files 1.out, 1.err, 2.out, ..., numbered as the commands
     joblog     a file for a line about each command that ended, in GNU parallel's format
     resume     take from the joblog what it lists, and run the rest; "failed": what it lists as failed, too
-    progress   called with (commands done, commands in all), or True for a bar (tqdm)
+    progress   called with (commands done, commands in all), or True for a bar (tqdm); a command that reports
+               (see sync) counts by its share while it runs: the first number is a float then
+    sync       where the children meet, by scripts.sync.connect(): True for a server of the run's own, or the
+               URL of a Redis server; needs gilfree[redis]
 
     When the call ends, whatever the reason, its children are gone, and what they started (it is found by the
     variable GILFREE_RUN in its environment). So too after Ctrl-C, which raises KeyboardInterrupt, and if this
     process is killed. FileNotFoundError or PermissionError before anything runs if a program is missing or
-    not executable; RuntimeError if the supervisor process is killed.
+    not executable; RuntimeError if the supervisor process is killed. With sync: ImportError without redis-py,
+    ConnectionError if the server cannot be reached, both before anything runs.
     """
-    options = Options(workers, timeout, retries, halt, env, cwd, ordered, output, joblog, resume, progress)
+    options = Options(
+        workers, timeout, retries, halt, env, cwd, ordered, output, joblog, resume, progress, sync
+    )
     return list(Run(commands, options).results())
 
 
@@ -101,14 +112,17 @@ def iter(
     output: Literal["capture", "stream", "inherit"] | Path = "capture",
     joblog: str | Path | None = None,
     resume: bool | Literal["failed"] = False,
-    progress: bool | Callable[[int, int], object] = False,
+    progress: bool | Callable[[Any, int], object] = False,
+    sync: bool | str = False,
 ) -> Generator[ScriptResult, None, None]:
     """As run(), but yield each result as its command finishes; with `ordered`, in the order of the commands.
 
     The first next() starts the children. Closing the iterator stops them. Lines are streamed, the joblog is
     written and `progress` is called while it is iterated over.
     """
-    options = Options(workers, timeout, retries, halt, env, cwd, ordered, output, joblog, resume, progress)
+    options = Options(
+        workers, timeout, retries, halt, env, cwd, ordered, output, joblog, resume, progress, sync
+    )
     return Run(commands, options).results()
 
 
@@ -132,6 +146,7 @@ class Run:
         self.retries = _whole(options.retries, "retries", 0, "a number from 0")
         self.output, self.output_folder = _output(options.output)
         _check_resume(options.resume, options.joblog)
+        self.sync = _sync(options.sync)
         self.progress = Progress(options.progress, len(self.commands))
         self.programs = command_words.find_programs(
             self.commands, self.folder, self.environment, options.programs_must_exist
@@ -158,25 +173,43 @@ class Run:
     ) -> Generator[ScriptResult, None, None]:
         """Every result, in the order of arrival: those of an earlier run, of this run, and of no run."""
         for result in done.values():
-            self.progress.finished()
+            self.progress.finished(result.index)
             yield result
         todo = [index for index in range(len(self.commands)) if index not in done]
-        if todo:
-            with Supervision(self._plan(todo)) as supervision:
+        with contextlib.ExitStack() as stack:
+            if todo:
+                meeting = self._meet(stack)
+                supervision = stack.enter_context(
+                    Supervision(self._plan(todo), meeting.wakeup if meeting else None)
+                )
                 for message in supervision:
                     if message[0] == "lines":
                         self._pass_on(*message[1:])
+                        continue
+                    if message[0] == "reports":
+                        assert meeting
+                        self.progress.reported(meeting.reports())
                         continue
                     result = self._result(message, supervision)
                     done[result.index] = result
                     self.tally.add(result)
                     if log:
                         log.add(result)
-                    self.progress.finished()
+                    self.progress.finished(result.index)
                     yield result
         for index, command in enumerate(self.commands):
             if index not in done:
                 yield ScriptResult(command.words, index, None)
+
+    def _meet(self, stack: contextlib.ExitStack) -> Meeting | None:
+        if not self.sync:
+            return None
+        from gilfree.scripts.sync.connection import ADDRESS_VARIABLE
+        from gilfree.scripts.sync.meeting import Meeting
+
+        meeting = stack.enter_context(Meeting(self.sync, self.mark))
+        self.environment[ADDRESS_VARIABLE] = meeting.address
+        return meeting
 
     def _plan(self, todo: list[int]) -> dict[str, Any]:
         if self.output_folder is not None:
@@ -199,6 +232,7 @@ class Run:
             "output": self.output,
             "files": [self._files(index) for index in range(len(self.commands))],
             "mark": self.mark,
+            "names": [os.fsencode(command.name) for command in self.commands] if self.sync else None,
         }
 
     def _files(self, index: int) -> tuple[str, ...]:
@@ -315,6 +349,14 @@ def _output(output: str | Path) -> tuple[str, str | None]:
     raise (ValueError if isinstance(output, str) else TypeError)(
         f"output is {output!r:.200}; accepted: {OUTPUT_ACCEPTED}"
     )
+
+
+def _sync(sync: bool | str) -> bool | str:
+    if sync is False:
+        return False
+    from gilfree.scripts.sync import server  # what no other run needs
+
+    return server.check(sync)
 
 
 def _check_resume(resume: bool | str, joblog: str | Path | None) -> None:

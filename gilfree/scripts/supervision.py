@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -33,10 +34,11 @@ supervisor.main(*map(int, sys.argv[3:]))
 class Supervision:
     """A context: on leaving it, nothing that the run has started is left.
 
-    Iterate over it for the supervisor's messages. RuntimeError or OSError if it ended before its work did.
+    Iterate over it for the supervisor's messages, and ("reports",) whenever `wakeup`, if there is one, can be
+    read from. RuntimeError or OSError if it ended before its work did.
     """
 
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: dict[str, Any], wakeup: socket.socket | None = None) -> None:
         self._mark = plan["mark"]
         self._owner = os.getpid()
         # Without a name from its first moment: no kill can leave it behind.
@@ -46,6 +48,11 @@ class Supervision:
         with theirs:
             self._process = self._start(theirs.fileno())
         self._plan = pack(plan)
+        self._poll = select.poll()
+        self._poll.register(self._channel, select.POLLIN)
+        self._wakeup = wakeup
+        if wakeup:
+            self._poll.register(wakeup, select.POLLIN)
 
     def _start(self, channel: int) -> subprocess.Popen[bytes]:
         folder = Path(__file__).parent
@@ -65,7 +72,13 @@ class Supervision:
             self._channel.sendall(self._plan)
         self._plan = b""
         buffer = bytearray()
-        while received := self._receive():
+        while True:
+            if self._wakeup and self._wakeup.fileno() in dict(self._poll.poll()):
+                yield ("reports",)
+                continue
+            received = self._receive()
+            if not received:
+                break
             buffer += received
             begin = 0
             while len(buffer) - begin >= 8:

@@ -46,6 +46,10 @@ READ_BYTES = 1024 * 1024
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as a shell says it
 
 
+# In a run whose children meet: which command a child is, by its index and name.
+CHILD_VARIABLE = b"GILFREE_CHILD"
+
+
 def pack(message: Any) -> bytes:
     """A message as it goes through the channel. Both ends are the same interpreter."""
     body = marshal.dumps(message)
@@ -221,7 +225,7 @@ class Supervisor:
             job.pid = os.posix_spawn(
                 program,
                 arguments,
-                self.plan["environment"],
+                self.environment(job),
                 file_actions=actions,
                 setpgroup=0,
                 # Python ignores these two, and what is ignored stays so in a child.
@@ -240,6 +244,12 @@ class Supervisor:
             for fd in ends:
                 os.close(fd)
         self.finish_if_done(job)
+
+    def environment(self, job: Job) -> dict[bytes, bytes]:
+        environment: dict[bytes, bytes] = self.plan["environment"]
+        if self.plan["names"] is None:
+            return environment
+        return {**environment, CHILD_VARIABLE: b"%d %s" % (job.index, self.plan["names"][job.index])}
 
     def outputs(self, job: Job) -> list[int]:
         """Where the child will write to, as descriptors to be closed here once it runs."""

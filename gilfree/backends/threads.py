@@ -1,0 +1,220 @@
+"""threads: worker threads and the calling one claim runs of items side by side.
+
+On a free-threaded build that is every core; with the GIL it is worth it for functions that release it. The
+threads are daemons, and not a ThreadPoolExecutor's, which the interpreter waits for at its exit: an item that
+is abandoned after a timeout must not keep the process.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import Any
+
+from gilfree import _core
+from gilfree.locked import locked
+from gilfree.loop import Call, Loop
+
+AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
+
+
+class Crew:
+    """The threads that help with one loop: each is counted, as long as the loop's call lasts."""
+
+    def __init__(self) -> None:
+        self.helpers = 0
+        self.is_dismissed = False
+
+
+Inbox = SimpleQueue[tuple[Callable[[], None], Crew | None]]
+
+
+class Threads:
+    """Threads that wait for something to do; there are as many as were ever needed at once.
+
+    A call ends before its helpers have gone back to wait, so that the next may have to start one: each that
+    then waits in vain ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._idle: list[Inbox] = []
+        self._at_work = 0  # callers and helpers
+        self._most = 1  # that were at work at once, and one for what is done aside
+        self._mine = threading.local()
+
+    def is_helper(self) -> bool:
+        """Is this one of the threads?"""
+        return hasattr(self._mine, "inbox")
+
+    @locked
+    def enter(self, count: int) -> None:
+        self._at_work += count
+
+    @locked
+    def _may_join(self, crew: Crew, workers: float) -> bool:
+        """Is there work in that crew for one more, if so many workers may be at work?"""
+        if crew.is_dismissed or self._at_work >= workers:
+            return False
+        self._join(crew, 1)
+        return True
+
+    def start(self, task: Callable[[], None], workers: float, crew: Crew | None) -> bool:
+        """Run task in a thread, for that crew, if fewer than so many workers are at work. Was it started?"""
+        if crew is not None and not self._may_join(crew, workers):
+            return False
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
+            inbox = SimpleQueue()
+            thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
+                self._leave(crew)
+                return False
+        inbox.put((task, crew))
+        return True
+
+    def _join(self, crew: Crew | None, count: int) -> None:
+        if crew is not None and not crew.is_dismissed:
+            crew.helpers += count
+            self._at_work += count
+            self._most = max(self._most, self._at_work + 1)
+
+    @locked
+    def _leave(self, crew: Crew | None) -> None:
+        self._join(crew, -1)
+
+    @locked
+    def dismiss(self, crew: Crew) -> None:
+        """The call is over: a thread still in an item of it, for ever maybe, keeps no other call short."""
+        self._join(crew, -crew.helpers)
+        crew.is_dismissed = True
+
+    def _live(self, inbox: Inbox) -> None:
+        self._mine.inbox = inbox
+        while True:
+            task, crew = inbox.get()
+            task()
+            del task  # and with it the call's items and results
+            self._leave(crew)
+            if len(self._idle) >= self._most:
+                return
+            self._idle.append(inbox)
+
+
+_threads = Threads()
+
+
+def _forget_threads() -> None:
+    """In the child of a fork, which has none of them."""
+    global _threads
+    _threads = Threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
+
+
+def aside(task: Callable[[], None]) -> bool:
+    """Run task in another thread, which is not counted as a worker. Was it started?"""
+    return _threads.start(task, float("inf"), None)
+
+
+def attended(loop: Loop, task: Callable[[], None]) -> None:
+    """Run task, beside which a caller may have to look at the time, at a cancel, or to report."""
+    if not loop.watched or _threads.is_helper():
+        task()
+        return
+    context, ended, errors = copy_context(), threading.Event(), []
+
+    def run() -> None:
+        try:
+            context.run(task)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            ended.set()
+
+    if not aside(run):
+        run()
+    while not ended.wait(loop.pause()):
+        loop.look()
+    if errors:
+        raise errors.pop()
+    loop.look()
+
+
+def map(call: Call, /) -> Any:
+    if type(call.fn) is _core.Kernel:
+        raise TypeError(
+            f"fn is {call.fn!r}; backend 'threads' accepts a function in Python; a kernel runs on 'native'"
+        )
+    return Loop(call).complete(work)
+
+
+def work(loop: Loop, /) -> None:
+    if loop.is_empty():
+        return
+    team = Team(loop)
+    # A caller that is to look at the time leaves the work to helpers. A helper's own call works itself, as it
+    # may be what the others wait for.
+    watches = loop.watched and not _threads.is_helper() and team.call_helper(always=True)
+    counted = not watches and not _threads.is_helper()
+    _threads.enter(counted)
+    try:
+        if not watches:
+            team.call_helper()
+            team.work(looks=loop.watched)
+        loop.wait()
+    except BaseException:
+        loop.abandon()
+        raise
+    finally:
+        _threads.enter(-counted)
+        _threads.dismiss(team.crew)
+
+
+class Team:
+    """Those who work on one loop."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._context = copy_context()
+        self._wanted = loop.workers - 1  # helpers
+        self.crew = Crew()
+
+    def call_helper(self, always: bool = False) -> bool:
+        """One more helper, who calls the next, if there is something to do for one."""
+        loop = self._loop
+        if always:
+            limit = float("inf")
+        elif self._wanted <= 0 or not loop.has_more():
+            return False
+        else:
+            limit = loop.workers
+        context = self._context.copy()
+        started = _threads.start(lambda: context.run(self._help), limit, self.crew)
+        self._wanted -= started and not always
+        return started
+
+    def _help(self) -> None:
+        try:
+            self.call_helper()
+            self.work()
+        except BaseException as error:  # no item's: there was no memory, say
+            self._loop.fail(0, error)
+
+    def work(self, looks: bool = False) -> None:
+        while True:
+            run = self._loop.claim(AIM)
+            if run is None:
+                return
+            self._loop.run(run)
+            del run
+            # There may have been too many at work elsewhere, or too little to do.
+            self.call_helper()
+            if looks:
+                self._loop.look()

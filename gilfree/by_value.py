@@ -1,0 +1,56 @@
+"""Pickles, by cloudpickle, of what another process can't import: from __main__, lambdas, closures.
+
+cloudpickle sends a class in full, and where it is known already sets all its attributes anew. A worker's
+results must not do that to the classes of its parent: one that came from there is named in what goes back.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cloudpickle import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+MAINS = ("__main__", "__mp_main__")
+LRU_CACHE = type(functools.lru_cache(int))
+
+received: set[str] = set()  # classes of the parent's, in a worker: by cloudpickle's numbers for them
+
+
+def known_classes() -> set[str]:
+    """Those that were sent or received so far."""
+    return set(cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID)
+
+
+def _received_class(number: str) -> type:
+    found: type = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID[number]
+    return found
+
+
+def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callable[..., Any]:
+    cached: Callable[..., Any] = functools.lru_cache(**parameters)(function)
+    return cached
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, type):
+            number = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(thing)
+            if number in received:
+                return _received_class, (number,)
+        elif type(thing) is LRU_CACHE and thing.__module__ in MAINS:
+            return _cached, (thing.__wrapped__, thing.cache_parameters())
+        return super().reducer_override(thing)
+
+
+def dumps(thing: Any) -> bytes:
+    mp_main = sys.modules.get("__mp_main__")
+    if mp_main is not None and mp_main.__name__ not in cloudpickle.list_registry_pickle_by_value():
+        cloudpickle.register_pickle_by_value(mp_main)
+    file = io.BytesIO()
+    _Pickler(file, pickle.HIGHEST_PROTOCOL).dump(thing)
+    return file.getvalue()

@@ -1,0 +1,273 @@
+"""What runs in a worker process: it is told of a call, then given runs of items, one message each.
+
+    parent to worker   b"P" + pickle of Place     first, and when something in it has changed
+                       b"C" + pickle of Order     a call begins; answered by a pickle of RefusedError or True
+                       b"R" + pickle of items     a run; answered by a pickle of Answer
+                       b"E"                       the call is over: let go of it
+    worker to parent   b"" once, when it is up, then answers, in the order of the messages
+
+The worker lives until its parent closes the pipe or is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+from gilfree import transport
+from gilfree.loop import Loop, Run, attempt
+
+# Is this a worker process? Then calls inside do not start processes of their own.
+inside = False
+
+
+class Place(NamedTuple):
+    """Where the parent is: relative paths, imports and variables mean the same in the worker."""
+
+    path: list[str]  # sys.path
+    folder: str | None  # None: it is gone
+    environment: dict[bytes, bytes]
+    arguments: list[str]
+    recursion_limit: int
+    digits_limit: int
+    warnings: list[Any]  # warnings.filters
+
+
+class Order(NamedTuple):
+    """Pickles inside a pickle: what can't be read is then known by name."""
+
+    fn: bytes
+    initializer: bytes | None
+    runner: Any
+    threads: int  # the share of one worker
+    fingerprint: bytes | None  # what fn must be in the worker, if that matters: see fingerprint.py
+
+
+class RefusedError(RuntimeError):
+    """A worker can't take part in a call. It has run nothing."""
+
+
+class Answer(NamedTuple):
+    results: list[Any]
+    error: BaseException | None  # of the item after the results
+    seconds: float
+    where: str = ""  # the process and the traceback, if the error is another process's
+    is_cut: bool = False  # the error is none of the function's: something could not be sent
+
+
+class WorkerTraceback(Exception):  # noqa: N818 - the cause of an error, which shows where it was raised
+    pass
+
+
+def settle(loop: Loop, run: Run, answer: Answer) -> None:
+    """Give back a run with what another process, say, made of it."""
+    run.results += answer.results
+    if answer.error is not None and answer.where and answer.error.__cause__ is None:
+        answer.error.__cause__ = WorkerTraceback(f"item {run.begin + len(run.results)}, {answer.where}")
+    loop.finish(run, answer.error, answer.seconds)
+
+
+_initialized: bytes | None = None
+
+
+def initialize(pickled: bytes) -> None:
+    """Call a pickled initializer, unless it was the last one called in this process."""
+    global _initialized
+    if pickled != _initialized:
+        _initialized = None
+        loads(pickled)()
+        _initialized = pickled
+
+
+def loads(data: bytes | memoryview) -> Any:
+    """What the parent sent; its classes are known from then on."""
+    before = classes_by_value()
+    try:
+        return transport.loads(data)
+    finally:
+        if after := classes_by_value() - before:
+            from gilfree import by_value
+
+            by_value.received.update(after)
+
+
+def classes_by_value() -> set[str]:
+    if "cloudpickle" not in sys.modules:
+        return set()
+    from gilfree import by_value
+
+    return by_value.known_classes()
+
+
+class Worker:
+    def __init__(self) -> None:
+        self.fn: Any = None
+        self.runner: Any = map
+        self.is_running = False
+        self._misplaced: OSError | None = None
+
+    def settle_in(self, place: Place) -> None:
+        sys.path[:] = place.path
+        sys.argv[:] = place.arguments
+        for name in set(os.environb) - set(place.environment):
+            del os.environb[name]
+        for name, value in place.environment.items():
+            if os.environb.get(name) != value:
+                os.environb[name] = value
+        sys.setrecursionlimit(place.recursion_limit)
+        sys.set_int_max_str_digits(place.digits_limit)
+        warnings.resetwarnings()
+        warnings.filters.extend(place.warnings)  # type: ignore[attr-defined, unused-ignore]
+        self._misplaced = None
+        if place.folder is not None:
+            try:
+                os.chdir(place.folder)
+            except OSError as error:
+                self._misplaced = error
+
+    def begin(self, order: Order) -> None:
+        """RefusedError if the call can't be run here."""
+        from gilfree import _core, fingerprint
+
+        if self._misplaced is not None:
+            raise refusal("the current folder can't be that of a worker process", self._misplaced)
+        _core.set_workers(order.threads)
+        self.runner = order.runner
+        try:
+            self.fn = loads(order.fn)
+        except Exception as error:
+            raise refusal("the function can't be loaded in a worker process", error) from None
+        if order.fingerprint is not None and fingerprint.of(self.fn) != order.fingerprint:
+            raise RefusedError(f"{self.fn!r}, or what it names, is not the same in a worker process")
+        try:
+            if order.initializer is not None:
+                initialize(order.initializer)
+        except BaseException as error:
+            raise refusal("the initializer failed in a worker process", error) from None
+
+    def end(self) -> None:
+        self.fn = None
+
+    def run(self, data: memoryview) -> bytes:
+        results: list[Any] = []
+        began = monotonic()
+        try:
+            items = loads(data)
+        except Exception as unreadable:
+            refused = refusal("items can't be loaded in a worker process", unreadable)
+            return transport.dumps(Answer(results, refused, 0.0, is_cut=True))
+        error = attempt(self.runner, self.fn, items, results)
+        seconds = monotonic() - began
+        flush()
+        return answer(results, error, seconds)
+
+
+def flush() -> None:
+    """What was printed is seen before the result is, and though the worker be killed later."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            with suppress(OSError):  # it is written again at the end, and complained of
+                stream.flush()
+
+
+def refusal(what: str, error: BaseException) -> RefusedError:
+    return RefusedError(f"{what}: {text_of(error)}")
+
+
+def text_of(error: BaseException) -> str:
+    """Its type and what it says, if it can."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as failure:
+        return f"{type(error).__name__}, whose text can't be had: {type(failure).__name__}"
+
+
+def answer(results: list[Any], error: BaseException | None, seconds: float) -> bytes:
+    try:
+        return transport.dumps(answer_of(results, error, seconds))
+    except Exception:
+        return transport.dumps(Answer(*up_to_the_first_that_cannot_be_sent(results), seconds, is_cut=True))
+
+
+def answer_of(results: list[Any], error: BaseException | None, seconds: float) -> Answer:
+    """With the exception if it survives being sent, else with a RuntimeError of its text."""
+    if error is None:
+        return Answer(results, None, seconds)
+    where = f"in process {os.getpid()}:\n\n" + "".join(traceback.format_exception(error)).rstrip()
+    try:
+        transport.loads(transport.dumps(error))
+    except Exception:
+        return Answer(results, RuntimeError(text_of(error)), seconds, where, is_cut=True)
+    return Answer(results, error, seconds, where)
+
+
+def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], TypeError]:
+    for index, result in enumerate(results):
+        try:
+            transport.dumps(result)
+        except Exception as error:
+            return results[:index], TypeError(
+                f"a result, of type {type(result).__name__}, can't be sent from a worker process: {error}; "
+                "accepted: what can be pickled, or backend='threads'"
+            )
+    return [], TypeError("the results of a run can't be sent from a worker process together")
+
+
+def acknowledgement(worker: Worker, order: Order) -> RefusedError | bool:
+    try:
+        worker.begin(order)
+    except RefusedError as refused:
+        return refused
+    return True
+
+
+# ---- the process --------------------------------------------------------------------------------------
+
+
+def main(tasks: int, answers: int) -> None:
+    """Serve until the parent closes the pipe `tasks`."""
+    global inside
+    inside = True
+    for fd in (tasks, answers):
+        os.set_inheritable(fd, False)
+    # Ctrl-C reaches the whole process group: what becomes of the call is the parent's to say.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    worker = Worker()
+    threading.Thread(target=end_with_parent, args=(tasks, worker), daemon=True).start()
+    try:
+        transport.write(answers, b"")
+        while True:
+            worker.is_running = False
+            message = memoryview(transport.read(tasks))
+            worker.is_running = True
+            kind, data = bytes(message[:1]), message[1:]
+            if kind == b"P":
+                worker.settle_in(loads(data))
+            elif kind == b"C":
+                transport.write(answers, transport.dumps(acknowledgement(worker, loads(data))))
+            elif kind == b"R":
+                transport.write(answers, worker.run(data))
+            else:
+                worker.end()
+            del message, data
+    except (EOFError, BrokenPipeError):
+        return
+
+
+def end_with_parent(tasks: int, worker: Worker) -> None:
+    """The parent can be gone, by kill -9 say, while an item runs here that would run for hours."""
+    watch = select.poll()
+    watch.register(tasks, 0)  # nothing but the end of its writers
+    watch.poll()
+    if not worker.is_running:
+        sleep(1)  # for the main thread to find the end of its messages, and end as a program does
+    os._exit(1)

@@ -1,0 +1,140 @@
+"""A barrier: so many participants wait until all are there."""
+
+from __future__ import annotations
+
+from gilfree.scripts.sync.connection import Participant, check_timeout
+from gilfree.scripts.sync.errors import BrokenBarrier
+
+# name, parties
+JOIN = """
+local barrier = key('barrier', arg(1))
+local parties = redis.call('HGET', barrier, 'parties')
+if parties and parties ~= arg(2) then return {'other', parties} end
+if not parties then
+  redis.call('HSET', barrier, 'parties', arg(2), 'generation', '0', 'resets', '0')
+  touch(barrier)
+end
+remember('barrier - ' .. arg(1))
+return {'ok'}
+"""
+
+# name, inbox
+ARRIVE = """
+local barrier, arrived = key('barrier', arg(1)), key('barrier.arrived', arg(1))
+local state = redis.call('HMGET', barrier, 'parties', 'generation', 'resets', 'why', 'who')
+if state[4] then return {'broken', state[4], state[5]} end
+local place = redis.call('HLEN', arrived)
+if place + 1 == tonumber(state[1]) then
+  redis.call('HINCRBY', barrier, 'generation', 1)
+  redis.call('DEL', arrived)
+  wake('barrier', arg(1))
+  return {'passed', place}
+end
+redis.call('HSET', arrived, arg(2), me)
+touch(arrived)
+await('barrier', arg(1), arg(2))
+return {'waiting', place, state[2], state[3]}
+"""
+
+# name, generation and resets at arrival, inbox
+CHECK = """
+local state = redis.call('HMGET', key('barrier', arg(1)), 'generation', 'resets', 'why', 'who')
+if state[1] ~= arg(2) then return {'passed'} end
+if state[2] ~= arg(3) then return {'broken', 'reset', ''} end
+if state[3] then return {'broken', state[3], state[4]} end
+await('barrier', arg(1), arg(4))
+return {'waiting'}
+"""
+
+# name, why, who
+BREAK = "break_barrier(arg(1), arg(2), arg(3)) return {'ok'}"
+
+RESET = """
+local barrier = key('barrier', arg(1))
+redis.call('HINCRBY', barrier, 'resets', 1)
+redis.call('HDEL', barrier, 'why', 'who')
+redis.call('DEL', key('barrier.arrived', arg(1)))
+wake('barrier', arg(1))
+return {'ok'}
+"""
+
+STATE = """
+local barrier = key('barrier', arg(1))
+return {redis.call('HEXISTS', barrier, 'why'), redis.call('HLEN', key('barrier.arrived', arg(1)))}
+"""
+
+
+class Barrier:
+    """As threading.Barrier, among processes; made by connection.barrier(name, parties).
+
+    A process takes part from when it has made the barrier, until it leaves: it closes its connection, or ends
+    without an uncaught exception. If it dies instead, the barrier is broken for all others, now and later,
+    until reset().
+    """
+
+    def __init__(self, participant: Participant, name: str, parties: int) -> None:
+        self._participant = participant
+        self.name, self.parties = name, parties
+        answer = participant.step(JOIN, name, parties)
+        if answer[0] == b"other":
+            raise ValueError(
+                f"barrier {name!r} is made with parties={parties}, but has {int(answer[1])} already"
+            )
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until `parties` have called this; from 0 up to parties - 1, different for each.
+
+        BrokenBarrier if it is, or gets, broken: by the death of one that takes part (`participant` is its
+        name), by abort() or reset(), or as a wait took longer than its timeout in seconds.
+        """
+        timeout = check_timeout(timeout)
+        place: list[bytes] = []  # how many were there before, generation, resets
+
+        def arrived(inbox: str) -> int | None:
+            if place:
+                answer = self._participant.step(CHECK, self.name, *place[1:], inbox)
+            else:
+                answer = self._participant.step(ARRIVE, self.name, inbox)
+                if answer[0] == b"passed":
+                    return int(answer[1])
+            if answer[0] == b"broken":
+                raise self._broken(answer[1].decode(), answer[2].decode())
+            if answer[0] == b"passed":
+                return int(place[0])
+            place[:] = place or answer[1:]
+            return None
+
+        try:
+            found = self._participant.wait(arrived, timeout)
+        except KeyboardInterrupt:
+            self.abort()
+            raise
+        if found is None:
+            self._participant.step(BREAK, self.name, "timed out", self._participant.name)
+            raise self._broken("timed out", self._participant.name)
+        return found
+
+    def abort(self) -> None:
+        """Break it: waits raise BrokenBarrier."""
+        self._participant.step(BREAK, self.name, "aborted", self._participant.name)
+
+    def reset(self) -> None:
+        """Make it whole and empty: those that wait get BrokenBarrier."""
+        self._participant.step(RESET, self.name)
+
+    @property
+    def broken(self) -> bool:
+        return bool(self._participant.step(STATE, self.name)[0])
+
+    @property
+    def n_waiting(self) -> int:
+        return int(self._participant.step(STATE, self.name)[1])
+
+    def _broken(self, why: str, who: str) -> BrokenBarrier:
+        reason = {
+            "died": f"{who!r}, which takes part in it, died",
+            "timed out": f"{who!r} waited longer than its timeout",
+            "aborted": f"{who!r} aborted it",
+            "reset": "it was reset",
+        }[why]
+        return BrokenBarrier(f"barrier {self.name!r} is broken: {reason}", who or None)

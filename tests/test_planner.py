@@ -1,0 +1,222 @@
+"""backend="auto" and explain: where a function runs, why, and what must not get lost on the way."""
+
+import hashlib
+import itertools
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+import gilfree
+from gilfree import Plan, explain, kernels, parallel_map
+from gilfree.backends import processes
+
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+with_gil = pytest.mark.skipif(not HAS_GIL, reason="where there is no GIL, functions run on threads")
+BIG = bytes(20_000_000)
+
+
+@pytest.fixture(autouse=True)
+def two_workers():
+    """Up, so that it is worth it to use them."""
+    with gilfree.set_workers(2):
+        parallel_map(abs, range(4), backend="processes")
+        while not processes.is_warm(2):
+            time.sleep(0.001)
+        yield
+
+
+def spin(seconds=0.02):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def spins(number):
+    spin(0.002)
+    return os.getpid()
+
+
+def spins_long(number):
+    spin()
+    return number
+
+
+COUNTED = []
+
+
+def spins_and_counts(number):
+    spin(0.002)
+    COUNTED.append(number)
+    return number
+
+
+class Counter:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.count = 0
+
+    def add(self, number):
+        spin(0.002)
+        with self.lock:
+            self.count += number
+        return number
+
+
+# ---- auto --------------------------------------------------------------------------------------------
+
+
+@with_gil
+def test_a_function_that_holds_the_gil_leaves_the_process():
+    """If it did not, the tests of side effects below would show nothing."""
+    pids = set(parallel_map(spins, range(200)))
+    assert os.getpid() in pids
+    assert len(pids) == 3
+
+
+def test_a_function_that_leaves_the_gil_goes_to_threads():
+    threads = set(parallel_map(lambda _: time.sleep(0.002) or threading.get_ident(), range(200)))
+    assert threading.get_ident() in threads
+    assert len(threads) >= 2
+
+
+def test_little_work_stays_in_the_calling_thread():
+    if HAS_GIL:
+        threads = set(parallel_map(lambda _: threading.get_ident(), range(100)))
+        assert threads == {threading.get_ident()}
+
+
+def test_side_effects_of_a_closure():
+    seen = []
+    assert parallel_map(lambda number: spin(0.002) or seen.append(number), range(100)) == [None] * 100
+    assert sorted(seen) == list(range(100))
+
+
+def test_side_effects_of_a_closure_that_returns_something():
+    seen = []
+    assert parallel_map(lambda number: spin(0.002) or seen.append(number) or number, range(100)) == list(
+        range(100)
+    )
+    assert sorted(seen) == list(range(100))
+
+
+def test_side_effects_on_a_global():
+    COUNTED.clear()
+    assert parallel_map(spins_and_counts, range(100)) == list(range(100))
+    assert sorted(COUNTED) == list(range(100))
+
+
+def test_side_effects_on_items():
+    lists = [[3, 1, 2] * 20_000 for _ in range(60)]
+    assert parallel_map(list.sort, lists) == [None] * 60
+    assert all(each == sorted(each) for each in lists)
+    lists = [[number] for number in range(100)]
+    assert parallel_map(lambda each: spin(0.002) or each.append(1) or 5, lists) == [5] * 100
+    assert lists == [[number, 1] for number in range(100)]
+
+
+def test_side_effects_of_a_method_that_holds_a_lock():
+    counter = Counter()
+    assert parallel_map(counter.add, range(100)) == list(range(100))
+    assert counter.count == sum(range(100))
+
+
+def test_side_effects_of_a_bound_builtin():
+    seen = []
+    lists = [[1] * 300_000 for _ in range(100)]
+    parallel_map(seen.extend, lists)
+    assert len(seen) == 100 * 300_000
+
+
+def test_items_that_cannot_be_sent():
+    locks = [threading.Lock() for _ in range(100)]
+    assert parallel_map(lambda lock: spin(0.002) or lock.locked(), locks) == [False] * 100
+
+
+def test_errors_after_the_first_items():
+    def fail(number):
+        spin(0.002)
+        return 1 / (number - 90)
+
+    with pytest.raises(ZeroDivisionError):
+        parallel_map(fail, range(100))
+    with pytest.raises(RuntimeError, match=r"^item 90: "):
+        parallel_map(lambda number: spin(0.002) or (next(iter([])) if number == 90 else number), range(100))
+
+
+def test_an_iterator_goes_on_where_the_trial_ended():
+    assert parallel_map(spins_long, iter(range(10))) == list(range(10))
+    assert parallel_map(spins_long, itertools.chain(range(10))) == list(range(10))
+
+
+@pytest.mark.parametrize("options", [{"workers": 1}, {}], ids=str)
+def test_a_single_item_can_be_left_alone(options):
+    with pytest.raises(TimeoutError, match="0 items"):
+        parallel_map(time.sleep, [10_000], timeout=0.1, **options)
+
+
+# ---- explain -----------------------------------------------------------------------------------------
+
+
+def test_a_kernel():
+    plan = explain(kernels.fib, [5])
+    assert type(plan) is Plan
+    assert plan.backend == "native"
+    assert str(plan) == f"native: {plan.reason}"
+
+
+@with_gil
+@pytest.mark.parametrize(
+    ("fn", "items", "backend", "why"),
+    [
+        (spins_long, range(100), "processes", "holds the GIL"),
+        (lambda _: time.sleep(0.02), range(100), "threads", "leaves the GIL"),
+        (lambda _: hashlib.sha256(BIG).digest(), range(100), "threads", "leaves the GIL"),
+        (lambda _: kernels.fib(36), range(100), "threads", "leaves the GIL"),
+        (abs, range(100), "serial", "too little"),
+        (abs, range(1), "serial", "no second item"),
+        (abs, [], "serial", "no second item"),
+        (lambda _: spin(), range(100), "serial", "returns None"),
+        (lambda number: spin() or COUNTED.append(number) or 1, range(100), "serial", "changes its own state"),
+        (lambda each: spin() or each.append(1) or 1, [[1]] * 100, "serial", "its item"),
+        (lambda lock: spin() or 1, [threading.Lock()] * 100, "serial", "can't be looked at"),
+        (lambda _: spin() or threading.Lock(), range(100), "serial", "can't be sent"),
+        (lambda _: spin() or BIG, range(100), "serial", "big"),
+        (lambda number: spin(0.001) or number, range(100_000), "auto", "while the call runs"),
+    ],
+)
+def test_what_it_says(fn, items, backend, why):
+    plan = explain(fn, items)
+    assert (plan.backend, why in plan.reason) == (backend, True), plan
+
+
+@pytest.mark.skipif(HAS_GIL, reason="needs a build without the GIL")
+def test_threads_without_the_gil():
+    assert explain(spins_long, range(100)).backend == "threads"
+    assert len(set(parallel_map(lambda _: spin(0.002) or threading.get_ident(), range(100)))) == 2
+
+
+def test_one_worker_is_serial():
+    with gilfree.set_workers(1):
+        assert explain(spins_long, range(100)) == ("serial", "there is one worker")
+
+
+def test_it_calls_the_function_once_at_most_and_leaves_iterators_alone():
+    called = []
+    explain(called.append, range(10))
+    assert called == ([0] if HAS_GIL else [])
+    numbers = iter(range(10))
+    plan = explain(called.append, numbers)
+    assert list(numbers) == list(range(10))
+    assert called == ([0] if HAS_GIL else [])
+    if HAS_GIL:
+        assert "argument 1 is an iterator" in plan.reason
+
+
+def test_what_it_refuses():
+    with pytest.raises(TypeError, match="fn is 5; accepted"):
+        explain(5, [1])
+    with pytest.raises(TypeError, match="at least one iterable"):
+        explain(abs)

@@ -1,0 +1,388 @@
+"""Backend processes: workers that die, what can't be sent, what is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures.process import BrokenProcessPool
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+
+from gilfree import kernels, parallel_map
+from gilfree.backends import processes
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are reached by pipes of POSIX")
+HANG = 60
+
+
+class CustomError(Exception):
+    pass
+
+
+class LoadsNowhere:
+    def __reduce__(self):
+        return refuse_to_load, ()
+
+
+def refuse_to_load():
+    raise CustomError("nobody can load it")
+
+
+def square(number):
+    return number * number
+
+
+def pid_of(item):
+    return os.getpid()
+
+
+def pid_where_they_met(number, folder, count):
+    """Ends when items have begun in so many processes."""
+    Path(folder, str(os.getpid())).touch()
+    while len(os.listdir(folder)) < count:
+        time.sleep(0.001)
+    return os.getpid()
+
+
+def pids_of(items, workers, meeting):
+    with tempfile.TemporaryDirectory() as folder:
+        return set(
+            map_(
+                pid_where_they_met,
+                range(items),
+                repeat(folder),
+                repeat(meeting),
+                workers=workers,
+                chunksize=1,
+            )
+        )
+
+
+def map_(fn, *iterables, **options):
+    return parallel_map(fn, *iterables, backend="processes", **options)
+
+
+def worker_pids():
+    return pids_of(8, workers=2, meeting=2)
+
+
+def is_alive(pid):
+    """Is there such a process, and is it more than the remains of one?"""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until_gone(pids):
+    deadline = time.monotonic() + HANG
+    while any(is_alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"still there: {[pid for pid in pids if is_alive(pid)]}"
+        time.sleep(0.01)
+
+
+# ---- workers -----------------------------------------------------------------------------------------
+
+
+def test_workers_are_other_processes_and_serve_again():
+    first = worker_pids()
+    assert len(first) == 2
+    assert os.getpid() not in first
+    assert worker_pids() == first
+
+
+def test_as_many_as_asked_for():
+    assert len(pids_of(12, workers=3, meeting=3)) == 3
+    assert len(pids_of(4, workers=1, meeting=1)) == 1
+    assert len(pids_of(1, workers=3, meeting=1)) == 1
+
+
+def test_an_idle_worker_that_was_killed_is_replaced():
+    pids = worker_pids()
+    victim = min(pids)
+    os.kill(victim, signal.SIGKILL)
+    os.waitid(os.P_PID, victim, os.WEXITED | os.WNOWAIT)
+    assert map_(square, range(100), workers=2) == [n * n for n in range(100)]
+    now = worker_pids()
+    assert victim not in now
+    assert pids - {victim} <= now
+
+
+def dies_at(number, path):
+    """Item 5 is killed, after item 0 has begun; item 0 ends after that."""
+    if number == 0:
+        Path(path).touch()
+        while Path(path).exists():
+            time.sleep(0.001)
+        time.sleep(0.05)
+    if number == 5:
+        while not Path(path).exists():
+            time.sleep(0.001)
+        Path(path).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_a_worker_that_is_killed_is_named_with_what_it_ran(tmp_path, chunksize):
+    pids = worker_pids()
+    with pytest.raises(BrokenProcessPool) as caught:
+        map_(dies_at, range(10), [str(tmp_path / "begun")] * 10, workers=2, chunksize=chunksize)
+    (pid,) = [pid for pid in pids if not is_alive(pid)]
+    what = "item 5" if chunksize == 1 else "one of the items 4 to 5"
+    assert str(caught.value).startswith(f"worker process {pid} was killed by SIGKILL")
+    assert str(caught.value).endswith(f"while it ran {what}")
+    assert pids - {pid} <= worker_pids()  # the other one lives, and another is started
+
+
+def dies_or_fails(number, path):
+    """Item 1 is killed; then item 0 fails."""
+    if number == 1:
+        Path(path).touch()
+        os._exit(3)
+    while not Path(path).exists():
+        time.sleep(0.001)
+    raise CustomError(f"item {number}")
+
+
+def test_an_item_below_the_one_that_died_still_counts(tmp_path):
+    with pytest.raises(CustomError, match=r"^item 0$"):
+        map_(dies_or_fails, [0, 1], [str(tmp_path / "dead")] * 2, workers=2)
+
+
+def test_a_worker_that_exits():
+    with pytest.raises(
+        BrokenProcessPool, match=r"^worker process \d+ ended with exit code 3 while it ran item 0$"
+    ):
+        map_(os._exit, [3])
+
+
+def test_sys_exit_is_the_functions_own_exception():
+    with pytest.raises(SystemExit) as caught:
+        map_(sys.exit, [3])
+    assert caught.value.code == 3
+
+
+def test_a_timeout_kills_the_workers():
+    pids = worker_pids()
+    with pytest.raises(TimeoutError):
+        map_(time.sleep, [10_000] * 2, workers=2, timeout=0.1)
+    wait_until_gone(pids)
+
+
+def test_workers_above_a_failing_item_are_killed_and_those_below_live():
+    with pytest.raises(ZeroDivisionError):
+        map_(divide_or_sleep, [1, 0, 10_000, 10_000], workers=3, chunksize=1)
+    assert map_(square, [3]) == [9]
+
+
+def divide_or_sleep(number):
+    if number > 1:
+        time.sleep(number)
+    return 1 / number
+
+
+def test_an_error_shows_where_it_was_raised():
+    with pytest.raises(ZeroDivisionError) as caught:
+        map_(divide_or_sleep, [1, 0], workers=1)
+    cause = str(caught.value.__cause__)
+    assert cause.startswith("item 1, in process ")
+    assert "return 1 / number" in cause
+
+
+# ---- what is sent ------------------------------------------------------------------------------------
+
+
+def test_lambdas_closures_and_partial_results():
+    offset = 5
+    assert map_(lambda number: number + offset, range(10)) == list(range(5, 15))
+    (add,) = map_(lambda number: lambda other: number + other, [3])
+    assert add(4) == 7
+    (kernel,) = map_(lambda _: kernels.fib, [0])
+    assert kernel is kernels.fib
+
+
+def test_big_items_and_results():
+    items = [bytes([number]) * 3_000_000 for number in range(6)]
+    assert map_(lambda item: item[:1] + item, items, workers=2) == [item[:1] + item for item in items]
+
+
+def test_small_items_before_big_ones():
+    """What is sent while a worker runs another item must not block both sides."""
+    items = [b"x"] * 1000 + [b"y" * 3_000_000] * 4
+    expected = [item + b"z" * 3_000_000 for item in items[-6:]]
+    results = map_(lambda item: item + b"z" * 3_000_000 * (item != b"x"), items, workers=1, chunksize=1)
+    assert results[-4:] == expected[-4:]
+    big = [b"x"] * 100 + [b"y" * 3_000_000]
+    assert map_(lambda item: bytes(3_000_000), big, workers=1, chunksize=1) == [bytes(3_000_000)] * 101
+
+
+def test_a_function_that_cannot_be_sent_is_refused_before_any_work():
+    lock = threading.Lock()
+    numbers = iter([1])
+    with pytest.raises(TypeError, match=r"fn is .*can't be sent to a worker process: .*; accepted: "):
+        map_(lambda number: lock.locked(), numbers)
+    assert list(numbers) == [1]
+
+
+@pytest.mark.parametrize("chunksize", [None, 1, 3])
+def test_an_item_that_cannot_be_sent(chunksize):
+    items = [1, 2, 3, 4, threading.Lock(), 6]
+    with pytest.raises(TypeError, match=r"^item 4 can't be sent to a worker process: .*lock"):
+        map_(str, items, chunksize=chunksize)
+    with pytest.raises(ZeroDivisionError):
+        map_(lambda item: 1 / (item - 3), items, chunksize=chunksize)
+
+
+@pytest.mark.parametrize("chunksize", [None, 1, 3])
+def test_a_result_that_cannot_be_sent(chunksize):
+    with pytest.raises(
+        TypeError, match=r"a result, of type lock, can't be sent from a worker process"
+    ) as caught:
+        map_(lambda number: threading.Lock() if number == 4 else number, range(6), chunksize=chunksize)
+    assert caught.value.__cause__ is None
+
+
+def test_what_cannot_be_loaded():
+    with pytest.raises(RuntimeError, match=r"items can't be loaded in a worker process: CustomError: nobody"):
+        map_(str, [LoadsNowhere()])
+    with pytest.raises(RuntimeError, match=r"results of item 0 can't be loaded in the calling process: .*nobody"):
+        map_(lambda _: LoadsNowhere(), [1])
+    assert map_(square, [3]) == [9]
+
+
+def test_a_module_that_only_this_process_has():
+    module = type(sys)("made_up")
+    exec("def double(number):\n    return 2 * number", module.__dict__)
+    assert map_(module.double, [4]) == [8]
+
+
+def test_the_path_of_now(tmp_path, monkeypatch):
+    map_(square, [1])
+    (tmp_path / "found_later.py").write_text("def triple(number):\n    return 3 * number\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import found_later
+
+    assert map_(found_later.triple, [4]) == [12]
+
+
+# ---- initializer -------------------------------------------------------------------------------------
+
+RAN = []
+
+
+def initialize():
+    RAN.append(os.getpid())
+
+
+def see_initialized(item):
+    return tuple(RAN)
+
+
+def initialize_badly():
+    raise CustomError("no database")
+
+
+def test_an_initializer_runs_once_in_each_worker():
+    for _ in range(2):
+        for ran in map_(see_initialized, range(100), workers=2, initializer=initialize):
+            assert len(ran) == 1
+    assert RAN == []
+
+
+def test_an_initializer_that_fails():
+    with pytest.raises(
+        RuntimeError, match="the initializer failed in a worker process: CustomError: no database"
+    ):
+        map_(square, [1], initializer=initialize_badly)
+    assert map_(square, [3]) == [9]
+
+
+@pytest.mark.parametrize("backend", ["auto", "serial", "threads"])
+def test_an_initializer_is_for_processes(backend):
+    with pytest.raises(TypeError, match=r"initializer is .*; accepted: a callable, with backend='processes'"):
+        parallel_map(square, [1], backend=backend, initializer=initialize)
+
+
+# ---- what is left ------------------------------------------------------------------------------------
+
+WORKERS = """
+import os, sys, time
+from gilfree import parallel_map
+def pid_of(item):
+    time.sleep(0.02)
+    return os.getpid()
+def show():
+    print(*set(parallel_map(pid_of, range(8), backend="processes", workers=2, chunksize=1)), flush=True)
+"""
+
+
+def pids_in(line):
+    pids = [int(pid) for pid in line.split()]
+    assert len(pids) == 2
+    return pids
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(0)", "os._exit(0)"])
+def test_nothing_is_left_after_exit(run, end):
+    wait_until_gone(pids_in(run(WORKERS + f"show()\n{end}").stdout))
+
+
+@pytest.mark.parametrize(
+    "then", ["time.sleep(10_000)", "parallel_map(time.sleep, [10_000] * 2, backend='processes')"]
+)
+def test_nothing_is_left_after_the_parent_was_killed(popen, then):
+    with popen(WORKERS + f"show()\n{then}") as process:
+        pids = pids_in(process.stdout.readline())
+        if "parallel_map" in then:
+            while not all("hrtimer" in Path(f"/proc/{pid}/wchan").read_text() for pid in pids):
+                time.sleep(0.01)
+        process.kill()
+        process.wait()
+        wait_until_gone(pids)
+
+
+def test_a_daemon_threads_call_is_ended_at_exit(run):
+    script = """
+import tempfile
+import threading
+show()
+def numbers():
+    yield 10_000
+    at_work.set()
+    yield 10_000
+at_work = threading.Event()
+call = lambda: parallel_map(time.sleep, numbers(), backend="processes", workers=2)
+threading.Thread(target=call, daemon=True).start()
+at_work.wait()
+"""
+    wait_until_gone(pids_in(run(WORKERS + script).stdout))
+
+
+def test_a_worker_starts_no_workers():
+    def inner(count):
+        numbers = parallel_map(pid_of, range(count), backend="processes", workers=4)
+        return {os.getpid()} == set(numbers)
+
+    assert all(map_(inner, [20] * 4, workers=2))
+    assert len(processes._pool._idle) <= 3 + 1
+
+
+def test_a_script_from_standard_input():
+    script = (
+        "from gilfree import parallel_map\n"
+        "class Point:\n"
+        "    def __init__(self, x): self.x = x\n"
+        "def move(point): return Point(point.x + 1)\n"
+        "moved = parallel_map(move, [Point(1), Point(2)], backend='processes')\n"
+        "assert all(type(point) is Point for point in moved)\n"
+        "print([point.x for point in moved])\n"
+    )
+    ended = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.stderr) == ("[2, 3]\n", "")
