@@ -462,33 +462,32 @@ def test_the_kill_of_the_parent_leaves_no_server_and_no_folder(child, kind, seed
     assert list(folders.iterdir()) == []
 
 
-def test_the_kill_of_the_keeper_leaves_no_server(child, kind):
+def test_the_kill_of_the_keeper_is_the_end_of_the_server(child, kind, tmp_path):
     path = child("""
-import pathlib
+open(sys.argv[1], "w").close()
 try:
     meeting.event("never").wait()
 except sync.ServerLost:
     print("lost")
 """)
-    begun = threading.Event()
+    begun = tmp_path / "begun"
     results = []
-    ready = child("print('ready', flush=True)")
-
-    def run():
-        for result in scripts.iter([[ready], [path]], workers=2, sync=True):
-            results.append(result)
-            begun.set()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert begun.wait(PATIENCE)
+    run = threading.Thread(target=lambda: results.extend(scripts.run([[path, begun]], sync=True)))
+    run.start()
+    while not begun.exists():
+        time.sleep(0.01)
+    server = server_of(os.getpid(), kind)
     (keeper,) = [
         own for own, parent, command in processes() if parent == os.getpid() and "keeper.py" in command
     ]
     os.kill(keeper, signal.SIGKILL)
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
-    assert [result.stdout for result in results] == ["ready\n", "lost\n"]
+    run.join(PATIENCE)
+    assert not run.is_alive()
+    assert [result.stdout for result in results] == ["lost\n"]
+    deadline = time.monotonic() + PATIENCE
+    while any(own == server and command for own, _, command in processes()):  # a zombie has no command
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_what_a_killed_parent_leaves_on_a_named_server_expires(child, url):
