@@ -1,5 +1,5 @@
-"""What the tests share: scripts in a fresh interpreter, the moment at which a call is known to run, and both
-kinds of private servers where child scripts meet."""
+"""What the tests share: scripts in a fresh interpreter, the moment at which a call is known to run, pools of
+worker processes, and both kinds of private servers where child scripts meet."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ import pytest
 
 import gilfree
 from gilfree import _core
+from gilfree.backends import processes
 from gilfree.scripts.sync.server import Keeper
 
 # A call takes as long as the machine's other users let it: no test is about time.
@@ -103,6 +104,15 @@ def when_busy() -> WhenBusy:
     """Do something in another thread, once a call in the `with` statement is known to be at work with so many
     workers at least. For the first 20 microseconds of a call it is not."""
     return _when_busy
+
+
+@pytest.fixture
+def own_pool(monkeypatch) -> Iterator[processes.Pool]:
+    """Worker processes of this test alone, which are started in it."""
+    pool = processes.Pool()
+    monkeypatch.setattr(processes, "_pool", pool)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture(params=["redis", "fakeredis"])

@@ -351,8 +351,14 @@ def place() -> child.Place:
         arguments=list(sys.argv),
         recursion_limit=sys.getrecursionlimit(),
         digits_limit=sys.get_int_max_str_digits(),
-        warnings=list(warnings.filters),
+        warnings=transport.dumps(warning_filters()),
     )
+
+
+def warning_filters() -> list[Any]:
+    """In this context: from Python 3.14 on a catch_warnings may be for it alone."""
+    of_context = getattr(warnings, "_get_filters", lambda: warnings.filters)
+    return list(of_context())
 
 
 def import_path() -> list[str]:
