@@ -22,6 +22,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -351,14 +352,19 @@ def place() -> child.Place:
         arguments=list(sys.argv),
         recursion_limit=sys.getrecursionlimit(),
         digits_limit=sys.get_int_max_str_digits(),
-        warnings=transport.dumps(warning_filters()),
+        warnings=pickled_filters(tuple(warning_filters())),
     )
 
 
 def warning_filters() -> list[Any]:
     """In this context: from Python 3.14 on a catch_warnings may be for it alone."""
-    of_context = getattr(warnings, "_get_filters", lambda: warnings.filters)
-    return list(of_context())
+    of_context: Callable[[], list[Any]] = getattr(warnings, "_get_filters", lambda: warnings.filters)
+    return of_context()
+
+
+@lru_cache(maxsize=1)
+def pickled_filters(filters: tuple[Any, ...]) -> bytes:
+    return transport.dumps(list(filters))
 
 
 def import_path() -> list[str]:
