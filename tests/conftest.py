@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -113,6 +114,16 @@ def own_pool(monkeypatch) -> Iterator[processes.Pool]:
     monkeypatch.setattr(processes, "_pool", pool)
     yield pool
     pool.close()
+
+
+@pytest.fixture
+def two_workers() -> Iterator[None]:
+    """Worker processes that are up: without them auto seldom leaves this process."""
+    with gilfree.set_workers(2):
+        gilfree.parallel_map(abs, range(4), backend="processes")
+        while not processes.is_warm(2):
+            time.sleep(0.001)
+        yield
 
 
 @pytest.fixture(params=["redis", "fakeredis"])

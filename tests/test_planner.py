@@ -11,21 +11,11 @@ import pytest
 
 import gilfree
 from gilfree import Plan, explain, kernels, parallel_map
-from gilfree.backends import processes
 
 HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 with_gil = pytest.mark.skipif(not HAS_GIL, reason="where there is no GIL, functions run on threads")
+pytestmark = pytest.mark.usefixtures("two_workers")
 BIG = bytes(20_000_000)
-
-
-@pytest.fixture(autouse=True)
-def two_workers():
-    """Up, so that it is worth it to use them."""
-    with gilfree.set_workers(2):
-        parallel_map(abs, range(4), backend="processes")
-        while not processes.is_warm(2):
-            time.sleep(0.001)
-        yield
 
 
 def spin(seconds=0.02):
