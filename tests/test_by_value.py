@@ -19,12 +19,12 @@ while not processes.is_warm(2):
 HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 def spin(result):
-    end = time.perf_counter() + 0.002
+    end = time.perf_counter() + 0.01
     while time.perf_counter() < end:
         pass
     return result
 
-def map_(fn, items=range(100)):
+def map_(fn, items=range(40)):
     return gilfree.parallel_map(fn, items, backend=BACKEND)
 """
 
@@ -51,11 +51,11 @@ class Number(int):
     pass
 
 def make(number):
-    if number == 80:
+    if number == 30:
         raise Failed(number)
     return spin((Point(number), Colour.RED, Number(number), os.getpid()))
 
-made = map_(make, range(80))
+made = map_(make, range(30))
 assert all(type(point) is Point and point.x == number for number, (point, *_) in enumerate(made))
 assert all(colour is Colour.RED for _, colour, *_ in made)
 assert all(type(number) is Number for *_, number, _ in made)
@@ -67,7 +67,7 @@ assert all(type(point) is Point and point.x == number + 1 for number, point in e
 try:
     map_(make)
 except Failed as error:
-    assert error.args == (80,)
+    assert error.args == (30,)
 else:
     assert False
 """)
@@ -92,13 +92,13 @@ def numbers(count):
 def make(number):
     return spin((Point(), Point.tag, os.getpid()))
 
-made = map_(make, numbers(100))
+made = map_(make, numbers(40))
 assert {pid for *_, pid in made} != {os.getpid()} or not HAS_GIL
 assert Point.tag == "set while the call ran"
 assert made[0][0].where() == "set while the call ran"
 
 Point.tag = "set between two calls"
-assert [tag for _, tag, _ in map_(make)] == ["set between two calls"] * 100
+assert [tag for _, tag, _ in map_(make)] == ["set between two calls"] * 40
 assert Point.tag == "set between two calls"
 """)
 
@@ -136,7 +136,7 @@ def cached(number):
 # Without a cache in the worker, it would take for ever.
 assert map_(fib, range(80, 90)) == [fib(number) for number in range(80, 90)]
 squares = map_(cached)
-assert [square for square, _ in squares] == [number * number for number in range(100)]
+assert [square for square, _ in squares] == [number * number for number in range(40)]
 assert {pid for _, pid in squares} != {os.getpid()} or not HAS_GIL
-assert map_(lambda _: spin(cached.cache_parameters())) == [{"maxsize": 7, "typed": True}] * 100
+assert map_(lambda _: spin(cached.cache_parameters())) == [{"maxsize": 7, "typed": True}] * 40
 """)
