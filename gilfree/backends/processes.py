@@ -166,13 +166,12 @@ class Worker:
         self.close()
 
     def how_it_ended(self) -> str:
-        self.close()
         try:
             code = self.process.wait(SOON)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             return f"worker process {self.process.pid} closed its pipes, and was killed"
+        self.close()  # not before: it would end one that lives, as if by itself
         if code >= 0:
             return f"worker process {self.process.pid} ended with exit code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
