@@ -38,7 +38,7 @@ class Place(NamedTuple):
     arguments: list[str]
     recursion_limit: int
     digits_limit: int
-    warnings: list[Any]  # warnings.filters
+    warnings: bytes  # a pickle of the filters: their classes are imported from that path
 
 
 class Order(NamedTuple):
@@ -112,7 +112,7 @@ class Worker:
         self.fn: Any = None
         self.runner: Any = map
         self.is_running = False
-        self._misplaced: OSError | None = None
+        self._misplaced: RefusedError | None = None
 
     def settle_in(self, place: Place) -> None:
         sys.path[:] = place.path
@@ -124,21 +124,26 @@ class Worker:
                 os.environb[name] = value
         sys.setrecursionlimit(place.recursion_limit)
         sys.set_int_max_str_digits(place.digits_limit)
-        warnings.resetwarnings()
-        warnings.filters.extend(place.warnings)  # type: ignore[attr-defined, unused-ignore]
         self._misplaced = None
         if place.folder is not None:
             try:
                 os.chdir(place.folder)
             except OSError as error:
-                self._misplaced = error
+                self._misplaced = refusal("the current folder can't be that of a worker process", error)
+        try:
+            filters = loads(place.warnings)
+        except Exception as error:
+            self._misplaced = refusal("the filters of warnings can't be loaded in a worker process", error)
+            return
+        warnings.resetwarnings()
+        warnings.filters.extend(filters)  # type: ignore[attr-defined, unused-ignore]
 
     def begin(self, order: Order) -> None:
         """RefusedError if the call can't be run here."""
         from gilfree import _core, fingerprint
 
         if self._misplaced is not None:
-            raise refusal("the current folder can't be that of a worker process", self._misplaced)
+            raise self._misplaced
         _core.set_workers(order.threads)
         self.runner = order.runner
         try:

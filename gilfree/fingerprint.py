@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from hashlib import blake2b
+from importlib.machinery import ModuleSpec
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 PLAIN = (int, float, complex, str, bytes, type(None), type(...))
 STEPS = 10_000  # what is bigger is followed so far
+Modules = dict[str, ModuleSpec | None]  # by name; each time a module is loaded it has another spec
 MAINS = ("__main__", "__mp_main__")  # functions from there are sent in full
 
 
@@ -25,11 +27,11 @@ def of(fn: Callable[..., Any]) -> bytes:
     return walk.digest()
 
 
-def imported_code(fn: Callable[..., Any]) -> dict[tuple[str, str], bytes]:
-    """The functions fn is or names that another process would import, and a digest of the code of each."""
+def imported_modules(fn: Callable[..., Any]) -> Modules:
+    """The modules of what fn is or names, which another process would import."""
     walk = _Walk()
     walk.add(fn)
-    return walk.imported
+    return walk.modules
 
 
 def is_library(module: Any) -> bool:
@@ -71,13 +73,18 @@ class _Walk:
         self._hash = blake2b(digest_size=16)
         self._seen: set[int] = set()
         self._left = STEPS
-        self.imported: dict[tuple[str, str], bytes] = {}
+        self.modules: Modules = {}
 
     def digest(self) -> bytes:
         return self._hash.digest()
 
     def _note(self, *words: object) -> None:
         self._hash.update(repr(words).encode("utf-8", "surrogatepass"))
+
+    def _note_module(self, namespace: dict[str, Any]) -> None:
+        name = namespace.get("__name__", "")
+        if not is_library(name) and name not in MAINS:
+            self.modules[name] = namespace.get("__spec__")
 
     def add(self, thing: Any, names: Iterable[str] = ()) -> None:
         """With what is named in it, if it is a module."""
@@ -130,10 +137,8 @@ class _Walk:
         if not self._is_new(function):
             return
         code = function.__code__
-        digest = code_digest(code)
-        self._note(digest)
-        if function.__module__ not in MAINS and "<locals>" not in function.__qualname__:
-            self.imported[function.__module__, function.__qualname__] = digest
+        self._note(code_digest(code))
+        self._note_module(function.__globals__)
         self._add_all((function.__defaults__, function.__kwdefaults__))
         self._add_all(contents_of(cell) for cell in function.__closure__ or ())
         names = sorted(set(names_in(code)))
@@ -146,6 +151,7 @@ class _Walk:
         self._note(module.__name__)
         if is_library(module.__name__):
             return
+        self._note_module(vars(module))
         for name in names:
             value = vars(module).get(name)
             # Whether a submodule is there depends on who has imported it.

@@ -351,10 +351,10 @@ class Loop:
 
 
 def length_of(iterable: Any) -> int | None:
-    """None if it has none, or not now: some objects have len() and can't tell."""
+    """None if it has none, or not now: some objects have len() and can't tell. Nor can a range of 10**30."""
     try:
         return len(iterable)
-    except TypeError:
+    except (TypeError, OverflowError):
         return None
 
 

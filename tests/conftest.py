@@ -1,11 +1,12 @@
-"""What the tests share: scripts in a fresh interpreter, the moment at which a call is known to run, and both
-kinds of private servers where child scripts meet."""
+"""What the tests share: scripts in a fresh interpreter, the moment at which a call is known to run, pools of
+worker processes, and both kinds of private servers where child scripts meet."""
 
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 import gilfree
 from gilfree import _core
+from gilfree.backends import processes
 from gilfree.scripts.sync.server import Keeper
 
 # A call takes as long as the machine's other users let it: no test is about time.
@@ -103,6 +105,25 @@ def when_busy() -> WhenBusy:
     """Do something in another thread, once a call in the `with` statement is known to be at work with so many
     workers at least. For the first 20 microseconds of a call it is not."""
     return _when_busy
+
+
+@pytest.fixture
+def own_pool(monkeypatch) -> Iterator[processes.Pool]:
+    """Worker processes of this test alone, which are started in it."""
+    pool = processes.Pool()
+    monkeypatch.setattr(processes, "_pool", pool)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def two_workers() -> Iterator[None]:
+    """Worker processes that are up: without them auto seldom leaves this process."""
+    with gilfree.set_workers(2):
+        gilfree.parallel_map(abs, range(4), backend="processes")
+        while not processes.is_warm(2):
+            time.sleep(0.001)
+        yield
 
 
 @pytest.fixture(params=["redis", "fakeredis"])

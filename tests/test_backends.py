@@ -257,6 +257,32 @@ def test_every_kind_of_result(name, workers):
         assert type(results) is list
 
 
+class Lengthy:
+    """Numbers, and a length that can't be had."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __iter__(self):
+        return iter(range(10))
+
+    def __len__(self):
+        raise self.error
+
+
+@each_with_functions
+@pytest.mark.parametrize("error", [TypeError, OverflowError])
+def test_an_iterable_that_does_not_know_its_length(name, error):
+    assert parallel_map(fib, Lengthy(error("not known")), backend=name) == [fib(n) for n in range(10)]
+    assert parallel_map(pow, Lengthy(error("not known")), [2, 3], backend=name) == [0, 1]
+
+
+@each_with_functions
+def test_a_length_that_fails(name):
+    with pytest.raises(CustomError, match="the iterable's own"):
+        parallel_map(fib, Lengthy(CustomError("the iterable's own")), backend=name)
+
+
 @each_with_functions
 def test_the_shortest_ends_the_call(name):
     assert parallel_map(pow, itertools.count(), [1, 2, 3], backend=name) == [0, 1, 8]
@@ -324,8 +350,9 @@ def test_endless_input_is_read_as_far_as_it_is_needed(name):
     with pytest.raises(CustomError, match=r"^item 3$"):
         parallel_map(fails_at_3_and_7, numbers(), backend=name)
     assert read[-1] < 1_000_000
-    with pytest.raises(CustomError, match=r"^item 3$"):
-        parallel_map(fails_at_3_and_7, range(10**18), backend=name)
+    for count in (10**18, 10**30):
+        with pytest.raises(CustomError, match=r"^item 3$"):
+            parallel_map(fails_at_3_and_7, range(count), backend=name)
 
 
 @each_with_functions

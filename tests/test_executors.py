@@ -121,6 +121,8 @@ def test_endless_input_is_read_as_far_as_it_is_needed():
 def test_what_is_refused():
     with pytest.raises(TypeError, match=r"executor is 5; accepted: a concurrent\.futures executor"):
         parallel_map(square, [1], executor=5)
+    with pytest.raises(TypeError, match=r"executor is <class .*; accepted: a concurrent\.futures executor"):
+        parallel_map(square, [1], executor=futures.ThreadPoolExecutor)
     with futures.ThreadPoolExecutor(1) as executor:
         with pytest.raises(TypeError, match="both executor and backend='threads' were given"):
             parallel_map(square, [1], executor=executor, backend="threads")

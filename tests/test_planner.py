@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import logging
 import os
 import sys
 import threading
@@ -11,21 +12,11 @@ import pytest
 
 import gilfree
 from gilfree import Plan, explain, kernels, parallel_map
-from gilfree.backends import processes
 
 HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 with_gil = pytest.mark.skipif(not HAS_GIL, reason="where there is no GIL, functions run on threads")
+pytestmark = pytest.mark.usefixtures("two_workers")
 BIG = bytes(20_000_000)
-
-
-@pytest.fixture(autouse=True)
-def two_workers():
-    """Up, so that it is worth it to use them."""
-    with gilfree.set_workers(2):
-        parallel_map(abs, range(4), backend="processes")
-        while not processes.is_warm(2):
-            time.sleep(0.001)
-        yield
 
 
 def spin(seconds=0.02):
@@ -63,6 +54,49 @@ class Counter:
         with self.lock:
             self.count += number
         return number
+
+
+class Tally:
+    """Unlike a lock, it could be sent."""
+
+    of_all = 0
+    COUNTED = []
+
+    def __init__(self):
+        self.count = 0
+
+    def add(self, number):
+        spin(0.002)
+        self.count += number
+        return number
+
+    @classmethod
+    def add_to_all(cls, number):
+        spin(0.002)
+        cls.of_all += number
+        return number
+
+    @staticmethod
+    def add_to_list(number):
+        spin(0.002)
+        Tally.COUNTED.append(number)
+        return number
+
+
+TALLY = Tally()
+LOGGER = logging.getLogger("gilfree.tests")
+
+
+def logs(number):
+    spin(0.002)
+    LOGGER.warning("number %d", number)
+    return number
+
+
+def logs_by_name(number):
+    spin(0.002)
+    logging.getLogger("gilfree.tests").warning("number %d", number)
+    return number
 
 
 # ---- auto --------------------------------------------------------------------------------------------
@@ -123,6 +157,36 @@ def test_side_effects_of_a_method_that_holds_a_lock():
     assert counter.count == sum(range(100))
 
 
+@pytest.mark.parametrize("add", [TALLY.add, lambda number: TALLY.add(number)], ids=["bound", "global"])
+def test_side_effects_of_a_method(add):
+    TALLY.count = 0
+    assert parallel_map(add, range(100)) == list(range(100))
+    assert TALLY.count == sum(range(100))
+
+
+@pytest.mark.parametrize(
+    "add",
+    [Tally.add_to_all, lambda number: Tally.add_to_all(number), lambda number: TALLY.add_to_all(number)],
+    ids=["bound", "global", "instance"],
+)
+def test_side_effects_on_a_class(add, monkeypatch):
+    monkeypatch.setattr(Tally, "of_all", 0)
+    assert parallel_map(add, range(100)) == list(range(100))
+    assert Tally.of_all == sum(range(100))
+
+
+def test_side_effects_on_what_a_class_holds():
+    Tally.COUNTED.clear()
+    assert parallel_map(Tally.add_to_list, range(100)) == list(range(100))
+    assert sorted(Tally.COUNTED) == list(range(100))
+
+
+@pytest.mark.parametrize("fn", [logs, logs_by_name])
+def test_what_is_logged_reaches_the_handlers_here(fn, caplog):
+    assert parallel_map(fn, range(100)) == list(range(100))
+    assert sorted(record.args for record in caplog.records) == [(number,) for number in range(100)]
+
+
 def test_side_effects_of_a_bound_builtin():
     seen = []
     lists = [[1] * 300_000 for _ in range(100)]
@@ -133,6 +197,33 @@ def test_side_effects_of_a_bound_builtin():
 def test_items_that_cannot_be_sent():
     locks = [threading.Lock() for _ in range(100)]
     assert parallel_map(lambda lock: spin(0.002) or lock.locked(), locks) == [False] * 100
+
+
+def test_later_items_that_cannot_be_sent():
+    """The first items have shown nothing of them."""
+    lock = threading.Lock()
+    items = [lock if number in (60, 61, 99) else number for number in range(100)]
+    assert parallel_map(lambda item: spin(0.002) or str(item), items) == list(map(str, items))
+
+
+def test_later_results_that_cannot_be_sent():
+    def find(number):
+        spin(0.002)
+        return iter([number]) if number in (60, 61, 99) else [number]
+
+    assert [list(found) for found in parallel_map(find, range(100))] == [[number] for number in range(100)]
+
+
+def test_a_later_exception_that_cannot_be_sent():
+    def fail(number):
+        spin(0.002)
+        if number == 60:
+            raise KeyError(threading.Lock())
+        return number
+
+    with pytest.raises(KeyError) as caught:
+        parallel_map(fail, range(100))
+    assert not caught.value.args[0].locked()
 
 
 def test_errors_after_the_first_items():

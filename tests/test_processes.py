@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gilfree import kernels, parallel_map
+from gilfree import kernels, parallel_map, transport
 from gilfree.backends import processes
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are reached by pipes of POSIX")
@@ -176,6 +176,84 @@ def test_a_timeout_kills_the_workers():
     wait_until_gone(pids)
 
 
+def write_slow_module(folder, wait):
+    """A module that only workers load slowly."""
+    (folder / "slow_to_load.py").write_text(
+        f"import os, sys, time\nif os.getpid() != {os.getpid()}:\n    {wait}\n"
+        "def double(number):\n    return 2 * number\n"
+    )
+
+
+@pytest.fixture
+def forget_module(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("slow_to_load", None)
+
+
+@pytest.mark.usefixtures("forget_module")
+def test_a_timeout_while_workers_load_the_function(tmp_path):
+    write_slow_module(tmp_path, "time.sleep(10_000)")
+    from slow_to_load import double
+
+    pids = worker_pids()
+    with pytest.raises(TimeoutError, match="0 items"):
+        map_(double, range(10), workers=2, timeout=0.2)
+    wait_until_gone(pids)  # one that still loads would be of no use to the next call
+    assert map_(square, range(10), workers=2) == [n * n for n in range(10)]
+
+
+LOADS_AFTER_ANOTHER = """\
+try:
+        os.mkdir({first!r})
+    except FileExistsError:
+        while not os.path.exists({gate!r}):
+            time.sleep(0.001)
+"""
+
+
+@pytest.mark.usefixtures("forget_module", "own_pool")
+def test_a_call_ends_while_a_worker_still_loads_the_function(tmp_path):
+    """And what that worker says to the call that is over, is not taken for an answer to the next."""
+    gate = tmp_path / "gate"
+    write_slow_module(tmp_path, LOADS_AFTER_ANOTHER.format(first=str(tmp_path / "first"), gate=str(gate)))
+    from slow_to_load import double
+
+    assert map_(double, range(10), workers=2, chunksize=1) == [2 * n for n in range(10)]
+    gate.touch()
+    for _ in range(2):
+        assert len(worker_pids()) == 2
+        assert map_(square, range(100), workers=2, chunksize=1) == [n * n for n in range(100)]
+
+
+def sleep_unless_0(number, data):
+    if number:
+        time.sleep(10_000)
+
+
+def test_a_timeout_while_a_busy_worker_has_been_sent_more_than_its_pipe_holds():
+    """The first item was short, so that a third was sent while the second runs."""
+    with pytest.raises(TimeoutError, match="1 items"):
+        map_(sleep_unless_0, range(3), [b"", b"", bytes(30_000_000)], workers=1, chunksize=1, timeout=0.3)
+    assert map_(square, [3]) == [9]
+
+
+def close_pipes(number):
+    if number == 2:
+        os.closerange(3, 100)
+        time.sleep(10_000)
+    return number
+
+
+def test_a_worker_that_closes_its_pipes_is_as_one_that_died():
+    how = r"^worker process \d+ closed its pipes, and was killed while it ran item 2$"
+    pids = worker_pids()
+    with pytest.raises(BrokenProcessPool, match=how):
+        map_(close_pipes, range(4), workers=1, chunksize=1)
+    assert len([pid for pid in pids if is_alive(pid)]) == 1
+    assert map_(square, range(10), workers=2) == [n * n for n in range(10)]
+
+
 def test_workers_above_a_failing_item_are_killed_and_those_below_live():
     with pytest.raises(ZeroDivisionError):
         map_(divide_or_sleep, [1, 0, 10_000, 10_000], workers=3, chunksize=1)
@@ -223,6 +301,24 @@ def test_small_items_before_big_ones():
     assert map_(lambda item: bytes(3_000_000), big, workers=1, chunksize=1) == [bytes(3_000_000)] * 101
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("chunksize", [None, 1, 5])
+def test_pipes_that_hold_little(own_pool, monkeypatch, workers, chunksize):
+    """Where neither side reads while it writes, both wait for ever."""
+    monkeypatch.setattr(transport, "PIPE_BYTES", 4096)
+    items = [bytes([number]) * size for size in (1, 5_000, 1, 300_000, 70_000) for number in range(10)]
+    results = map_(lambda item: item[:1] + item, items, workers=workers, chunksize=chunksize)
+    assert results == [item[:1] + item for item in items]
+    assert (
+        map_(lambda size: bytes(size), [0, 300_000] * 10, workers=workers, chunksize=chunksize)
+        == [
+            b"",
+            bytes(300_000),
+        ]
+        * 10
+    )
+
+
 def test_a_function_that_cannot_be_sent_is_refused_before_any_work():
     lock = threading.Lock()
     numbers = iter([1])
@@ -252,7 +348,8 @@ def test_a_result_that_cannot_be_sent(chunksize):
 def test_what_cannot_be_loaded():
     with pytest.raises(RuntimeError, match=r"items can't be loaded in a worker process: CustomError: nobody"):
         map_(str, [LoadsNowhere()])
-    with pytest.raises(RuntimeError, match=r"results of item 0 can't be loaded in the calling process: .*nobody"):
+    unloadable = r"results of item 0 can't be loaded in the calling process: .*nobody"
+    with pytest.raises(RuntimeError, match=unloadable):
         map_(lambda _: LoadsNowhere(), [1])
     assert map_(square, [3]) == [9]
 
@@ -294,6 +391,18 @@ def test_an_initializer_runs_once_in_each_worker():
         for ran in map_(see_initialized, range(100), workers=2, initializer=initialize):
             assert len(ran) == 1
     assert RAN == []
+
+
+def test_the_initializer_of_the_last_call_is_the_last_that_ran():
+    def see(_):
+        return os.environ.get("GILFREE_TEST")
+
+    def as_(name):
+        return lambda: os.environ.update(GILFREE_TEST=name)
+
+    first, second = as_("first"), as_("second")
+    for initializer, name in ((first, "first"), (second, "second"), (first, "first"), (first, "first")):
+        assert map_(see, range(20), workers=2, initializer=initializer) == [name] * 20
 
 
 def test_an_initializer_that_fails():
@@ -363,6 +472,34 @@ threading.Thread(target=call, daemon=True).start()
 at_work.wait()
 """
     wait_until_gone(pids_in(run(WORKERS + script).stdout))
+
+
+def test_a_fork_while_a_worker_of_the_pool_is_dead(run):
+    script = """
+import signal
+pids = set(parallel_map(pid_of, range(8), backend="processes", workers=2, chunksize=1))
+victim = min(pids)
+os.kill(victim, signal.SIGKILL)
+os.waitid(os.P_PID, victim, os.WEXITED | os.WNOWAIT)
+child = os.fork()
+theirs = set(parallel_map(pid_of, range(20), backend="processes", workers=2, chunksize=1))
+if child == 0:
+    sys.exit(5 if theirs.isdisjoint(pids) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+assert victim not in theirs
+assert theirs & pids
+show()
+"""
+    # From 3.12 on Python warns of a fork beside other threads.
+    wait_until_gone(pids_in(run(WORKERS + script, flags=("-W", "ignore::DeprecationWarning")).stdout))
+
+
+def test_a_pool_may_be_closed_twice(own_pool):
+    for _ in range(2):
+        pids = worker_pids()
+        own_pool.close()
+        wait_until_gone(pids)
+        own_pool.close()
 
 
 def test_a_worker_starts_no_workers():

@@ -150,6 +150,20 @@ def test_no_new_item_starts_after_a_timeout():
     assert begun == [0, 1]
 
 
+@pytest.mark.parametrize("backend", ["threads", "auto"])
+@pytest.mark.parametrize("read", [0, 1, 100])
+def test_a_timeout_while_the_input_blocks(backend, read):
+    def numbers():
+        yield from range(read)
+        gate.wait(HANG)
+
+    gate = threading.Event()
+    with pytest.raises(TimeoutError, match=f"{read} items were finished"):
+        parallel_map(abs, numbers(), backend=backend, workers=2, timeout=0.2, chunksize=1)
+    gate.set()
+    assert map_(abs, range(10), workers=2) == list(range(10))
+
+
 def test_abandoned_items_leave_all_workers_to_the_next_call():
     gate = threading.Event()
     with pytest.raises(TimeoutError):

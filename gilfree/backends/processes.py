@@ -20,8 +20,9 @@ import sys
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -84,7 +85,7 @@ class Worker:
             os.close(answers)
         os.set_blocking(self.tasks, False)
         self.is_up = False
-        self._code: dict[tuple[str, str], bytes] = {}  # that it has imported, as it was here then
+        self._modules: fingerprint.Modules = {}  # that it has imported, as they were here then
         self._place: child.Place | None = None
         self._unsent: deque[memoryview] = deque()
         self._acknowledgements = 0  # to come, of calls that are over
@@ -127,12 +128,12 @@ class Worker:
             return transport.loads(data)
         return None
 
-    def is_stale(self, code: dict[tuple[str, str], bytes]) -> bool:
-        """Has it imported a function that has changed since, by reload() say?"""
-        return any(self._code.get(name, digest) != digest for name, digest in code.items())
+    def is_stale(self, modules: fingerprint.Modules) -> bool:
+        """Has it imported a module that was loaded again since, by reload() say?"""
+        return any(self._modules.get(name, now) is not now for name, now in modules.items())
 
-    def begin(self, order: bytes, place: child.Place, code: dict[tuple[str, str], bytes]) -> None:
-        self._code |= code
+    def begin(self, order: bytes, place: child.Place, modules: fingerprint.Modules) -> None:
+        self._modules |= modules
         if place != self._place:
             self._place = place
             self.send(b"P" + transport.dumps(place))
@@ -165,13 +166,12 @@ class Worker:
         self.close()
 
     def how_it_ended(self) -> str:
-        self.close()
         try:
             code = self.process.wait(SOON)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             return f"worker process {self.process.pid} closed its pipes, and was killed"
+        self.close()  # not before: it would end one that lives, as if by itself
         if code >= 0:
             return f"worker process {self.process.pid} ended with exit code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -351,8 +351,19 @@ def place() -> child.Place:
         arguments=list(sys.argv),
         recursion_limit=sys.getrecursionlimit(),
         digits_limit=sys.get_int_max_str_digits(),
-        warnings=list(warnings.filters),
+        warnings=pickled_filters(tuple(warning_filters())),
     )
+
+
+def warning_filters() -> Sequence[Any]:
+    """In this context: from Python 3.14 on a catch_warnings may be for it alone."""
+    of_context: Callable[[], Sequence[Any]] = getattr(warnings, "_get_filters", lambda: warnings.filters)
+    return of_context()
+
+
+@lru_cache(maxsize=1)
+def pickled_filters(filters: tuple[Any, ...]) -> bytes:
+    return transport.dumps(list(filters))
 
 
 def import_path() -> list[str]:
@@ -394,7 +405,7 @@ class Dispatch:
         self._workers: dict[int, Worker] = {}  # those at work on this call, alive, by their answers' pipe
         self._unsent: dict[int, Worker] = {}  # to whom something is still to be written, by their tasks' pipe
         self._order = order
-        self._place, self._code = place(), fingerprint.imported_code(loop.fn)
+        self._place, self._modules = place(), fingerprint.imported_modules(loop.fn)
         self._ready: set[Worker] = set()  # they have the function
         self._refused: child.RefusedError | None = None
         self._poll = select.poll()
@@ -441,13 +452,13 @@ class Dispatch:
 
     def _begin(self, worker: Worker) -> None:
         """Tell it of the call; it says whether it can take part."""
-        if worker.is_stale(self._code):
+        if worker.is_stale(self._modules):
             worker.kill()
             self._hire()
             return
         self._workers[worker.answers] = worker
         self._poll.register(worker.answers, select.POLLIN)
-        self._tell(worker, lambda: worker.begin(self._order, self._place, self._code))
+        self._tell(worker, lambda: worker.begin(self._order, self._place, self._modules))
 
     def _tell(self, worker: Worker, send: Callable[[], None]) -> bool:
         """Was it alive, as far as is known?"""

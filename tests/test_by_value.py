@@ -1,0 +1,142 @@
+"""What a script defines, in worker processes that do not run it: what comes back is the script's own."""
+
+import os
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are reached by pipes of POSIX")
+
+# auto leaves the process at once if workers are up.
+START = """
+import enum, functools, os, sys, time
+import gilfree
+from gilfree.backends import processes
+
+gilfree.set_workers(2)
+gilfree.parallel_map(abs, range(4), backend="processes")
+while not processes.is_warm(2):
+    time.sleep(0.001)
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+def spin(result):
+    end = time.perf_counter() + 0.01
+    while time.perf_counter() < end:
+        pass
+    return result
+
+def map_(fn, items=range(40)):
+    return gilfree.parallel_map(fn, items, backend=BACKEND)
+"""
+
+each = pytest.mark.parametrize("backend", ["auto", "processes"])
+
+
+@pytest.fixture
+def script(run, backend):
+    return lambda code: run(f"BACKEND = {backend!r}" + START + code)
+
+
+@each
+def test_classes_are_those_of_the_script(script):
+    script("""
+class Point:
+    def __init__(self, x):
+        self.x = x
+class Colour(enum.Enum):
+    RED = 1
+class Failed(Exception):
+    pass
+
+class Number(int):
+    pass
+
+def make(number):
+    if number == 30:
+        raise Failed(number)
+    return spin((Point(number), Colour.RED, Number(number), os.getpid()))
+
+made = map_(make, range(30))
+assert all(type(point) is Point and point.x == number for number, (point, *_) in enumerate(made))
+assert all(colour is Colour.RED for _, colour, *_ in made)
+assert all(type(number) is Number for *_, number, _ in made)
+assert {pid for *_, pid in made} != {os.getpid()} or not HAS_GIL
+
+moved = map_(lambda point: spin(Point(point.x + 1)), [point for point, *_ in made])
+assert all(type(point) is Point and point.x == number + 1 for number, point in enumerate(moved))
+
+try:
+    map_(make)
+except Failed as error:
+    assert error.args == (30,)
+else:
+    assert False
+""")
+
+
+@each
+def test_results_do_not_change_the_classes_of_the_script(script):
+    """Nor do they what else is defined in it."""
+    script("""
+class Point:
+    tag = "first"
+    def where(self):
+        return "as defined"
+
+def numbers(count):
+    for number in range(count):
+        if number == count // 2:
+            Point.tag = "set while the call ran"
+            Point.where = lambda self: "set while the call ran"
+        yield number
+
+def make(number):
+    return spin((Point(), Point.tag, os.getpid()))
+
+made = map_(make, numbers(40))
+assert {pid for *_, pid in made} != {os.getpid()} or not HAS_GIL
+assert Point.tag == "set while the call ran"
+assert made[0][0].where() == "set while the call ran"
+
+Point.tag = "set between two calls"
+assert [tag for _, tag, _ in map_(make)] == ["set between two calls"] * 40
+assert Point.tag == "set between two calls"
+""")
+
+
+@each
+def test_a_class_that_a_worker_changes(script):
+    script("""
+class Point:
+    tag = "the script's"
+
+def make(number):
+    if os.getpid() != PARENT:
+        Point.tag = "the worker's"
+    return spin((Point(), os.getpid()))
+
+PARENT = os.getpid()
+made = map_(make)
+assert all(type(point) is Point for point, _ in made)
+assert {pid for _, pid in made} != {PARENT} or not HAS_GIL
+assert Point.tag == "the script's"
+""")
+
+
+@each
+def test_functions_with_a_cache(script):
+    script("""
+@functools.lru_cache(maxsize=None)
+def fib(number):
+    return number if number < 2 else fib(number - 1) + fib(number - 2)
+
+@functools.lru_cache(maxsize=7, typed=True)
+def cached(number):
+    return spin((number * number, os.getpid()))
+
+# Without a cache in the worker, it would take for ever.
+assert map_(fib, range(80, 90)) == [fib(number) for number in range(80, 90)]
+squares = map_(cached)
+assert [square for square, _ in squares] == [number * number for number in range(40)]
+assert {pid for _, pid in squares} != {os.getpid()} or not HAS_GIL
+assert map_(lambda _: spin(cached.cache_parameters())) == [{"maxsize": 7, "typed": True}] * 40
+""")

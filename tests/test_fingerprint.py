@@ -1,0 +1,129 @@
+"""Modules that are in a worker process not what they are here: set, loaded again, or made up."""
+
+import importlib
+import itertools
+import os
+import sys
+
+import pytest
+
+from gilfree import parallel_map
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are reached by pipes of POSIX"),
+    pytest.mark.usefixtures("two_workers"),
+]
+HAS_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+NUMBERS = itertools.count()
+ITEMS = range(100)
+
+each = pytest.mark.parametrize("backend", ["auto", "processes"])
+
+TEXT = """
+import os
+import time
+import {settings} as settings
+
+FACTOR = 1
+
+class Scale:
+    factor = 1
+
+def unit():
+    return 1
+
+def scaled(number):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return number * FACTOR * Scale.factor * unit() * settings.FACTOR, os.getpid()
+"""
+
+
+class Modules:
+    """One with a function, and one with settings that it reads; with new names, as workers keep modules."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        number = next(NUMBERS)
+        self._names = f"with_a_function_{number}", f"with_settings_{number}"
+        self.write()
+        self.function, self.settings = map(importlib.import_module, self._names)
+
+    def write(self, old="", new="", setting=1):
+        """A change must be one of the file's size: compiled files tell times only to a second."""
+        name, settings = self._names
+        (self._folder / f"{name}.py").write_text(TEXT.format(settings=settings).replace(old, new))
+        (self._folder / f"{settings}.py").write_text(f"FACTOR = {setting}\n")
+        importlib.invalidate_caches()
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return Modules(tmp_path)
+
+
+def scaled(modules, backend):
+    """By what the numbers were multiplied, and did other processes do it?"""
+    answers = parallel_map(modules.function.scaled, ITEMS, backend=backend)
+    (factor,) = {answer / number for (answer, _), number in list(zip(answers, ITEMS, strict=True))[1:]}
+    return factor, {pid for _, pid in answers} != {os.getpid()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda modules: setattr(modules.function, "FACTOR", 77),
+        lambda modules: setattr(modules.function.Scale, "factor", 77),
+        lambda modules: setattr(modules.function, "unit", lambda: 77),
+        lambda modules: setattr(modules.settings, "FACTOR", 77),
+    ],
+    ids=["value", "class attribute", "function", "value elsewhere"],
+)
+def test_auto_computes_with_what_was_set_here(modules, change):
+    assert scaled(modules, "auto") == (1, HAS_GIL)
+    change(modules)
+    assert scaled(modules, "auto") == (77, False)
+
+
+@each
+@pytest.mark.parametrize(
+    ("changed", "loaded"),
+    [
+        ({"old": "FACTOR = 1", "new": "FACTOR = 77"}, "function"),
+        ({"old": "factor = 1", "new": "factor = 77"}, "function"),
+        ({"old": "return 1", "new": "return 77"}, "function"),
+        ({"setting": 77}, "settings"),
+    ],
+    ids=["value", "class attribute", "function", "value elsewhere"],
+)
+def test_a_module_that_was_loaded_again(modules, backend, changed, loaded):
+    is_elsewhere = HAS_GIL or backend == "processes"
+    assert scaled(modules, backend) == (1, is_elsewhere)
+    modules.write(**changed)
+    importlib.reload(getattr(modules, loaded))
+    assert scaled(modules, backend) == (77, is_elsewhere)
+
+
+def test_what_was_set_here_is_no_reason_for_new_workers(modules):
+    pids = set()
+    for factor in (1, 2, 3):
+        modules.function.FACTOR = factor
+        pids |= {pid for _, pid in parallel_map(modules.function.scaled, ITEMS, backend="processes")}
+    assert len(pids) <= 2
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    module = type(sys)("made_up")
+    exec(TEXT.format(settings="time").replace("settings.FACTOR", "1"), module.__dict__)
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    return module
+
+
+def test_a_module_that_no_other_process_can_import(made_up):
+    with pytest.raises(RuntimeError, match=r"function can't be loaded in a worker process: .*'made_up'"):
+        parallel_map(made_up.scaled, ITEMS, backend="processes")
+    answers = parallel_map(made_up.scaled, ITEMS)
+    assert answers == [(number, os.getpid()) for number in ITEMS]
