@@ -508,7 +508,7 @@ def test_a_worker_starts_no_workers():
         return {os.getpid()} == set(numbers)
 
     assert all(map_(inner, [20] * 4, workers=2))
-    assert len(processes._pool._idle) <= 3 + 1
+    assert len(processes._pool._workers) <= 3 + 1
 
 
 def test_a_script_from_standard_input():

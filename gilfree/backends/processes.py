@@ -32,6 +32,7 @@ from gilfree.loop import Call, Loop, Run
 
 AIM = 4e-3  # seconds a run should take: enough to forget what sending it cost
 SOON = 0.05  # seconds in which a worker that is no longer wanted may end its run and live on
+KILLED_WITHIN = 5.0
 LOOK_EVERY = 0.5  # at workers whose death their pipe does not tell: another process may hold it
 
 _START = """\
@@ -52,6 +53,8 @@ class WorkerDied(Exception):  # noqa: N818 - an event, and no error before it is
 class Worker:
     """A worker process, as its parent sees it."""
 
+    tasks = answers = -1
+
     def __init__(self) -> None:
         if not sys.executable:
             raise RuntimeError(
@@ -63,7 +66,6 @@ class Worker:
             self.answers, answers = transport.pipe()
         except BaseException:
             os.close(tasks)
-            os.close(self.tasks)
             raise
         transport.widen(tasks)
         transport.widen(answers)
@@ -75,10 +77,6 @@ class Worker:
             self.process = subprocess.Popen(
                 [sys.executable, *flags, "-c", code], stdin=subprocess.DEVNULL, pass_fds=(tasks, answers)
             )
-        except BaseException:
-            os.close(self.tasks)
-            os.close(self.answers)
-            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(tasks)
@@ -91,6 +89,16 @@ class Worker:
         self._acknowledgements = 0  # to come, of calls that are over
         self.runs: deque[Run] = deque()  # sent and not answered
         self.last_seconds = 0.0
+        self.staff: Staff | None = None  # that it was taken for last
+        self.last_used = 0.0
+        self._is_amid = False  # of something that Ctrl-C may have ended halfway
+
+    def __del__(self) -> None:
+        self.close()
+
+    def is_idle(self) -> bool:
+        """Is it free for another call?"""
+        return not self._is_amid and (self.staff is None or self.staff.is_over)
 
     def send(self, message: bytes) -> None:
         """What the pipe does not take now is left to pump: this process never waits for a busy worker."""
@@ -128,11 +136,18 @@ class Worker:
             return transport.loads(data)
         return None
 
+    def greet(self) -> None:
+        """Take in that it is up."""
+        self._is_amid = True
+        self.receive()
+        self._is_amid = False
+
     def is_stale(self, modules: fingerprint.Modules) -> bool:
         """Has it imported a module that was loaded again since, by reload() say?"""
         return any(self._modules.get(name, now) is not now for name, now in modules.items())
 
     def begin(self, order: bytes, place: child.Place, modules: fingerprint.Modules) -> None:
+        self._is_amid = True
         self._modules |= modules
         if place != self._place:
             self._place = place
@@ -144,6 +159,11 @@ class Worker:
         """The call is over. If it is not ready, it is still to acknowledge it."""
         self._acknowledgements += not is_ready
         self.send(b"E")
+        self._is_amid = False
+
+    def refused(self) -> None:
+        """The call is over for it."""
+        self._is_amid = False
 
     def takes_ahead(self) -> bool:
         """May a run be handed out while another is running? Only if they are short."""
@@ -162,7 +182,9 @@ class Worker:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        # Without end it could wait for a lock of Popen's that Ctrl-C left held.
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(KILLED_WITHIN)
         self.close()
 
     def how_it_ended(self) -> str:
@@ -182,89 +204,112 @@ class Worker:
 # ---- the pool -----------------------------------------------------------------------------------------
 
 
+class Staff:
+    """The workers of one call, until it is over.
+
+    To say so is one assignment. Ctrl-C can come in between any two others: lists of who is at work would not
+    be right for ever.
+    """
+
+    def __init__(self) -> None:
+        self.workers: list[Worker] = []
+        self.is_over = False
+
+
 class Pool:
     """The workers of this process: those idle, and how many there are."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._idle: list[Worker] = []
-        self._busy: set[Worker] = set()
+        self._workers: list[Worker] = []
         self._leaving: list[Worker] = []  # told to end
 
     @locked
-    def take(self, count: int, staff: list[Worker]) -> None:
-        """Add so many workers to `staff`, or as many as are not at work for others; but one at least,
+    def take(self, count: int, staff: Staff) -> None:
+        """Add so many workers to the staff, or as many as are not at work for others; but one at least,
         started if need be."""
-        self._bury_idle()
+        # Those used last are used next: what calls of many threads needed at once is not kept for ever.
+        idle = sorted(self._sweep(), key=lambda worker: worker.last_used)
+        busy = sum(worker.process.returncode is None for worker in self._workers) - len(idle)
         for number in range(count):
-            if self._idle:
-                worker = self._idle.pop(0)
-            elif number == 0 or len(self._busy) < count:
-                worker = Worker()
+            if idle:
+                worker = idle.pop()
+            elif number == 0 or busy < count:
+                worker = self._start()
             else:
                 break
-            self._busy.add(worker)
-            staff.append(worker)
+            busy += 1
+            worker.staff = staff
+            worker.last_used = monotonic()
+            staff.workers.append(worker)
 
-    def _bury_idle(self) -> None:
-        """Those that died."""
-        for worker in self._idle[:]:
-            if worker.process.poll() is not None:
-                self._idle.remove(worker)
-                worker.close()
+    def _start(self) -> Worker:
+        worker = Worker()
+        self._workers.append(worker)
+        return worker
+
+    def _sweep(self) -> list[Worker]:
+        """The idle workers; without those that died, or did not end the last call as it was over."""
+        idle = []
+        for worker in self._workers[:]:
+            if worker.staff is not None and not worker.staff.is_over:
+                continue
+            if worker.is_idle() and worker.process.poll() is None:
+                idle.append(worker)
+            else:
+                worker.kill()
+                self._workers.remove(worker)
+        return idle
 
     @locked
-    def give_back(self, workers: list[Worker]) -> None:
-        self._busy.difference_update(workers)
-        # Those used last are used next; what calls of many threads needed at once is not kept for ever.
-        alive = [worker for worker in workers if worker.process.returncode is None]
-        idle = alive + self._idle
-        keep = max(_core.pool()["workers"], len(workers))
-        self._idle = idle[:keep]
-        for worker in idle[keep:]:
+    def trim(self, count: int) -> None:
+        """After a call that took so many workers."""
+        idle = sorted(self._sweep(), key=lambda worker: -worker.last_used)
+        for worker in idle[max(_core.pool()["workers"], count) :]:
+            self._leaving.append(worker)
+            self._workers.remove(worker)
             worker.close()
-        self._leaving = [worker for worker in self._leaving + idle[keep:] if worker.process.poll() is None]
+        self._leaving = [worker for worker in self._leaving if worker.process.poll() is None]
 
     @locked
     def warm(self, count: int) -> None:
-        self._bury_idle()
-        while len(self._idle) + len(self._busy) < count:
-            self._idle.append(Worker())
+        self._sweep()
+        while len(self._workers) < count:
+            self._start()
 
     @locked
     def up(self) -> int:
-        for worker in self._idle:
+        idle = self._sweep()
+        for worker in idle:
             if not worker.is_up and is_readable(worker.answers):
                 with suppress(WorkerDied):  # it is found dead later on
-                    worker.receive()
-        return sum(worker.is_up for worker in self._idle)
+                    worker.greet()
+        return sum(worker.is_up for worker in idle)
 
     @locked
-    def _empty(self) -> tuple[list[Worker], set[Worker]]:
-        """The idle and the busy workers, which the pool then knows no more."""
-        idle, self._idle = self._idle, []
-        busy, self._busy = self._busy, set()
-        return idle, busy
+    def _empty(self) -> list[Worker]:
+        """The workers, which the pool then knows no more."""
+        workers, self._workers = self._workers, []
+        return workers
 
     def close(self) -> None:
         """At exit. What daemon threads still run in workers is killed."""
-        idle, busy = self._empty()
-        for worker in busy:
-            worker.process.kill()
-        for worker in idle:
-            worker.close()
+        workers = self._empty() + self._leaving
+        for worker in workers:
+            if worker.is_idle():
+                worker.close()
+            else:
+                worker.process.kill()
         deadline = monotonic() + 1
-        for worker in idle + self._leaving:
+        for worker in workers:
             try:
                 worker.process.wait(max(0.0, deadline - monotonic()))
             except subprocess.TimeoutExpired:
-                worker.process.kill()
-        for worker in [*idle, *self._leaving, *busy]:
-            worker.process.wait()
+                worker.kill()
 
     def forget(self) -> None:
         """Without what is its parent's to end."""
-        for worker in [*self._idle, *self._busy, *self._leaving]:
+        for worker in self._workers + self._leaving:
             worker.close()
             worker.process.returncode = 0  # nothing to wait for
 
@@ -324,19 +369,21 @@ def run(loop: Loop, wanted: bytes | None = None) -> None:
         return
     loop.look()
     count = loop.workers if loop.total is None else min(loop.workers, loop.total - loop.next)
-    workers: list[Worker] = []
-    dispatch = Dispatch(loop, workers, order, is_auto=wanted is not None)
+    staff = Staff()
+    dispatch = Dispatch(loop, staff, order, is_auto=wanted is not None)
     try:
-        _pool.take(max(count, 1), workers)
+        _pool.take(max(count, 1), staff)
         dispatch.run()
+        dispatch.let_go()
     except child.RefusedError:
         raise
     except BaseException:
         loop.abandon()
-        dispatch.stop()
+        dispatch.let_go(waits=False)
         raise
     finally:
-        _pool.give_back(workers)
+        staff.is_over = True
+        _pool.trim(len(staff.workers))
 
 
 def place() -> child.Place:
@@ -398,23 +445,28 @@ class Dispatch:
     twice would change.
     """
 
-    def __init__(self, loop: Loop, staff: list[Worker], order: bytes, is_auto: bool) -> None:
+    def __init__(self, loop: Loop, staff: Staff, order: bytes, is_auto: bool) -> None:
         self._loop = loop
         self._is_auto = is_auto
-        self._staff = staff  # whom the caller gives back
+        self._staff = staff
         self._workers: dict[int, Worker] = {}  # those at work on this call, alive, by their answers' pipe
         self._unsent: dict[int, Worker] = {}  # to whom something is still to be written, by their tasks' pipe
         self._order = order
         self._place, self._modules = place(), fingerprint.imported_modules(loop.fn)
         self._ready: set[Worker] = set()  # they have the function
         self._refused: child.RefusedError | None = None
+        self._lost: list[str] = []  # those that died before they had the function, and how
         self._poll = select.poll()
         self._seen_alive = monotonic()
 
     def run(self) -> None:
         loop = self._loop
-        for worker in self._staff[:]:
+        for worker in self._staff.workers[:]:
             self._begin(worker)
+        # While they start. When one dies it could be too late: not at the exit of the interpreter.
+        import concurrent.futures.process  # noqa: F401
+
+        most_lost = len(self._staff.workers)
         while True:
             ready = [worker for worker in self._workers.values() if worker in self._ready]
             for worker in ready:
@@ -429,6 +481,8 @@ class Dispatch:
                 self._collect()
             elif self._refused is not None:
                 raise self._refused
+            elif len(self._lost) > most_lost:
+                self._give_up()
             else:  # they died, one of them idle, which has failed no item
                 self._hire()
             loop.look()
@@ -436,19 +490,23 @@ class Dispatch:
         deadline = monotonic() + SOON
         while any(worker.runs for worker in self._workers.values()) and monotonic() < deadline:
             self._await(deadline - monotonic())
-        self._let_go()
 
-    def stop(self) -> None:
-        """End the call, which has not ended: those at work on it are killed."""
-        for worker in list(self._workers.values()):
-            if worker not in self._ready:
-                self._forget(worker)
-                worker.kill()
-        self._let_go()
+    def _give_up(self) -> None:
+        """One worker can have died of something else, but not all of them and another."""
+        from concurrent.futures.process import BrokenProcessPool
+
+        initializer = "" if self._loop.call.initializer is None else " or the initializer"
+        message = (
+            f"{self._lost[-1]}, as {len(self._lost) - 1} before it, while it started or took the function"
+            f"{initializer}: see what it wrote to stderr"
+        )
+        if self._is_auto:
+            raise child.RefusedError(message)
+        raise BrokenProcessPool(message)
 
     def _hire(self) -> None:
         _pool.take(1, self._staff)
-        self._begin(self._staff[-1])
+        self._begin(self._staff.workers[-1])
 
     def _begin(self, worker: Worker) -> None:
         """Tell it of the call; it says whether it can take part."""
@@ -478,6 +536,7 @@ class Dispatch:
             return
         self._refused = refused
         self._forget(worker)
+        worker.refused()
 
     def _forget(self, worker: Worker) -> None:
         self._poll.unregister(worker.answers)
@@ -564,28 +623,31 @@ class Dispatch:
         child.settle(self._loop, run, answer)
 
     def _bury(self, worker: Worker) -> None:
-        """The worker is dead: what it was running has failed."""
+        """The worker is dead: what it has not answered has failed."""
         from concurrent.futures.process import BrokenProcessPool
 
+        with suppress(WorkerDied):
+            while worker.answers in self._workers and is_readable(worker.answers):
+                self._take_answer(worker)
+        if worker.answers not in self._workers:  # the last it said was that it refuses
+            return
         self._forget(worker)
         how = worker.how_it_ended()
-        if not worker.is_up:
-            raise BrokenProcessPool(f"{how} before it could run anything: see what it wrote to stderr")
+        if worker not in self._ready:
+            self._lost.append(how)
+        what = "while it ran"
         while worker.runs:
             run = worker.runs.popleft()
-            self._loop.finish(run, BrokenProcessPool(f"{how} while it ran {items_of(run)}"), 0.0)
+            self._loop.finish(run, BrokenProcessPool(f"{how} {what} {items_of(run)}"), 0.0)
+            what = "before it ran"
 
-    def _let_go(self) -> None:
+    def let_go(self, waits: bool = True) -> None:
+        """Tell those that the call is over who have nothing more to do, but acknowledge it maybe, if one
+        `waits` for that. Those that are told nothing are not used again."""
         for worker in list(self._workers.values()):
-            self._forget(worker)
-            if worker.runs:
-                worker.kill()
-                worker.runs.clear()
-                continue
-            try:
-                worker.end(worker in self._ready)
-            except WorkerDied:
-                worker.how_it_ended()
+            if not worker.runs and (waits or worker in self._ready):
+                with suppress(WorkerDied):
+                    worker.end(worker in self._ready)
 
 
 def is_readable(fd: int) -> bool:
