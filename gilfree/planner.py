@@ -143,8 +143,7 @@ class Trial:
     def run_for(self, seconds: float) -> None:
         """Run items, watched while it is not known who holds the GIL."""
         if self.watch.seconds < WATCHED:
-            with self.watch:
-                self._run_for(seconds)
+            self.watch.run(lambda: self._run_for(seconds))
         else:
             self._run_for(seconds)
 
@@ -154,8 +153,7 @@ class Trial:
         threads.attended(self._loop, lambda: self._loop.run_for(seconds))
 
     def run_one(self) -> None:
-        with self.watch:
-            self._loop.run_serially(1)
+        self.watch.run(lambda: self._loop.run_serially(1))
 
     def _why_not_leave(self) -> str | None:
         """Asked once: to look through all that a function can change takes time."""

@@ -9,6 +9,7 @@ import os
 import pickle
 import sys
 import threading
+from collections.abc import Callable
 from time import monotonic, process_time, sleep
 from types import (
     BuiltinFunctionType,
@@ -31,7 +32,7 @@ BIG = 1 << 18  # bytes: what is bigger is not looked through, nor sent to anothe
 
 
 class Watch:
-    """How long another thread has to wait for the GIL, in a `with` statement."""
+    """How long another thread has to wait for the GIL, while something runs."""
 
     def __init__(self) -> None:
         self._waited = 0.0
@@ -39,23 +40,24 @@ class Watch:
         self._busy = 0.0
         self.seconds = 0.0  # that it watched
 
-    def __enter__(self) -> None:
-        self._mark = monotonic()
-        self.seconds -= self._mark
-        self._busy -= process_time()
-        _watcher.add(self)
+    def run(self, work: Callable[[], None]) -> None:
+        began, busy = monotonic(), process_time()
+        self._mark = began
+        watches = _watcher.watches
+        try:
+            _watcher.add(self)
+            work()
+        finally:
+            watches.discard(self)
+        now = monotonic()
+        self.note(now)
+        self.seconds += now - began
+        self._busy += process_time() - busy
 
     def note(self, now: float) -> None:
         """The GIL could be had now; it was asked for a nap after the last time."""
         self._waited += max(0.0, now - self._mark - NAP - SLACK)
         self._mark = now
-
-    def __exit__(self, *_: object) -> None:
-        _watcher.remove(self)
-        now = monotonic()
-        self.note(now)
-        self.seconds += now
-        self._busy += process_time()
 
     @property
     def cores(self) -> float:
@@ -69,30 +71,29 @@ class Watch:
 
 
 class Watcher:
-    """The one thread that looks for all watches, while there are any."""
+    """The one thread that looks for all watches, while there are any.
+
+    To discard one is one step, which Ctrl-C can't come into: one that stayed would be looked after for ever.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._watches: set[Watch] = set()
+        self.watches: set[Watch] = set()
         self._is_looking = False
 
     @locked
     def add(self, watch: Watch) -> None:
-        self._watches.add(watch)
+        self.watches.add(watch)
         if not self._is_looking:
             self._is_looking = threads.aside(self._look)
-
-    @locked
-    def remove(self, watch: Watch) -> None:
-        self._watches.discard(watch)
 
     @locked
     def _note(self) -> bool:
         """Note for all watches that the GIL can be had. Are there any?"""
         now = monotonic()
-        for watch in self._watches:
+        for watch in list(self.watches):
             watch.note(now)
-        self._is_looking = bool(self._watches)
+        self._is_looking = bool(self.watches)
         return self._is_looking
 
     def _look(self) -> None:

@@ -20,11 +20,10 @@ AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cos
 
 
 class Crew:
-    """The threads that help with one loop: each is counted, as long as the loop's call lasts."""
+    """Those who work on one loop: they are counted as long as it is among the pool's crews."""
 
     def __init__(self) -> None:
-        self.helpers = 0
-        self.is_dismissed = False
+        self.size = 0
 
 
 Inbox = SimpleQueue[tuple[Callable[[], None], Crew | None]]
@@ -35,12 +34,15 @@ class Threads:
 
     A call ends before its helpers have gone back to wait, so that the next may have to start one: each that
     then waits in vain ends.
+
+    `crews` are those of the calls that are not over. It is a set, as to add to it and to discard from it are
+    one step each, which Ctrl-C can't come into: a count would be wrong for ever after.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._idle: list[Inbox] = []
-        self._at_work = 0  # callers and helpers
+        self.crews: set[Crew] = set()
         self._most = 1  # that were at work at once, and one for what is done aside
         self._mine = threading.local()
 
@@ -49,16 +51,18 @@ class Threads:
         return hasattr(self._mine, "inbox")
 
     @locked
-    def enter(self, count: int) -> None:
-        self._at_work += count
-
-    @locked
     def _may_join(self, crew: Crew, workers: float) -> bool:
         """Is there work in that crew for one more, if so many workers may be at work?"""
-        if crew.is_dismissed or self._at_work >= workers:
+        at_work = sum(each.size for each in list(self.crews))
+        if crew not in self.crews or at_work >= workers:
             return False
-        self._join(crew, 1)
+        crew.size += 1
+        self._most = max(self._most, at_work + 2)
         return True
+
+    @locked
+    def _leave(self, crew: Crew) -> None:
+        crew.size -= 1
 
     def start(self, task: Callable[[], None], workers: float, crew: Crew | None) -> bool:
         """Run task in a thread, for that crew, if fewer than so many workers are at work. Was it started?"""
@@ -72,26 +76,11 @@ class Threads:
             try:
                 thread.start()
             except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
-                self._leave(crew)
+                if crew is not None:
+                    self._leave(crew)
                 return False
         inbox.put((task, crew))
         return True
-
-    def _join(self, crew: Crew | None, count: int) -> None:
-        if crew is not None and not crew.is_dismissed:
-            crew.helpers += count
-            self._at_work += count
-            self._most = max(self._most, self._at_work + 1)
-
-    @locked
-    def _leave(self, crew: Crew | None) -> None:
-        self._join(crew, -1)
-
-    @locked
-    def dismiss(self, crew: Crew) -> None:
-        """The call is over: a thread still in an item of it, for ever maybe, keeps no other call short."""
-        self._join(crew, -crew.helpers)
-        crew.is_dismissed = True
 
     def _live(self, inbox: Inbox) -> None:
         self._mine.inbox = inbox
@@ -99,7 +88,8 @@ class Threads:
             task, crew = inbox.get()
             task()
             del task  # and with it the call's items and results
-            self._leave(crew)
+            if crew is not None:
+                self._leave(crew)
             if len(self._idle) >= self._most:
                 return
             self._idle.append(inbox)
@@ -159,13 +149,14 @@ def work(loop: Loop, /) -> None:
     if loop.is_empty():
         return
     team = Team(loop)
-    # A caller that is to look at the time leaves the work to helpers. A helper's own call works itself, as it
-    # may be what the others wait for.
-    watches = loop.watched and not _threads.is_helper() and team.call_helper(always=True)
-    counted = not watches and not _threads.is_helper()
-    _threads.enter(counted)
+    is_helper = _threads.is_helper()
+    crews = _threads.crews
     try:
-        if not watches:
+        crews.add(team.crew)
+        # A caller that is to look at the time leaves the work to helpers. A helper's own call works itself,
+        # as it may be what the others wait for.
+        if not loop.watched or is_helper or not team.call_helper(always=True):
+            team.crew.size += not is_helper
             team.call_helper()
             team.work(looks=loop.watched)
         loop.wait()
@@ -173,8 +164,8 @@ def work(loop: Loop, /) -> None:
         loop.abandon()
         raise
     finally:
-        _threads.enter(-counted)
-        _threads.dismiss(team.crew)
+        # A thread still in an item of it, for ever maybe, keeps no other call short.
+        crews.discard(team.crew)
 
 
 class Team:
@@ -208,7 +199,7 @@ class Team:
             self._loop.fail(0, error)
 
     def work(self, looks: bool = False) -> None:
-        while True:
+        while self.crew in _threads.crews:
             run = self._loop.claim(AIM)
             if run is None:
                 return
