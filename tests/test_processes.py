@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -411,6 +412,49 @@ def test_an_initializer_that_fails():
     ):
         map_(square, [1], initializer=initialize_badly)
     assert map_(square, [3]) == [9]
+
+
+class ExitsWhenLoaded:
+    def __call__(self, item):
+        return item
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+@pytest.mark.parametrize(
+    ("fn", "initializer", "what"),
+    [
+        (ExitsWhenLoaded(), None, "the function"),
+        (abs, partial(os._exit, 3), "the function or the initializer"),
+    ],
+)
+def test_workers_that_die_before_they_can_run_anything(fn, initializer, what):
+    with pytest.raises(BrokenProcessPool, match=rf"exit code 3, as 2 before it, while .* took {what}: see"):
+        map_(fn, range(4), workers=2, initializer=initializer, timeout=HANG)
+    assert map_(square, range(3)) == [0, 1, 4]
+
+
+def fails_at_1(item):
+    if item == 1:
+        raise CustomError(os.getpid())
+    return item
+
+
+def test_what_a_worker_answered_before_it_died_counts(own_pool):
+    """Nobody has read the answer when the worker is written to again, and found dead."""
+
+    def items():
+        yield from range(2)
+        (worker,) = own_pool._workers
+        while not (worker.runs and processes.is_readable(worker.answers)):
+            time.sleep(0.001)
+        os.kill(worker.process.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
+        yield 2
+
+    with pytest.raises(CustomError):
+        map_(fails_at_1, items(), workers=1, chunksize=1)
 
 
 @pytest.mark.parametrize("backend", ["auto", "serial", "threads"])

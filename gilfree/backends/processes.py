@@ -91,6 +91,7 @@ class Worker:
         self.last_seconds = 0.0
         self.staff: Staff | None = None  # that it was taken for last
         self.last_used = 0.0
+        self.ends_with_program = False
         self._is_amid = False  # of something that Ctrl-C may have ended halfway
 
     def __del__(self) -> None:
@@ -299,6 +300,7 @@ class Pool:
             if worker.is_idle():
                 worker.close()
             else:
+                worker.ends_with_program = True
                 worker.process.kill()
         deadline = monotonic() + 1
         for worker in workers:
@@ -626,6 +628,8 @@ class Dispatch:
         """The worker is dead: what it has not answered has failed."""
         from concurrent.futures.process import BrokenProcessPool
 
+        if worker.ends_with_program:  # and so does this daemon thread, without a word
+            threading.Event().wait()
         with suppress(WorkerDied):
             while worker.answers in self._workers and is_readable(worker.answers):
                 self._take_answer(worker)
