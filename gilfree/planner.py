@@ -144,14 +144,9 @@ class Trial:
         """Run items, watched while it is not known who holds the GIL."""
         if self.watch.seconds < WATCHED:
             with self.watch:
-                self._run_for(seconds)
+                self._loop.run_for(seconds)
         else:
-            self._run_for(seconds)
-
-    def _run_for(self, seconds: float) -> None:
-        from gilfree.backends import threads
-
-        threads.attended(self._loop, lambda: self._loop.run_for(seconds))
+            self._loop.run_for(seconds)
 
     def run_one(self) -> None:
         with self.watch:
@@ -195,7 +190,9 @@ def work(loop: Loop) -> None:
         return
     plan = plan_without_trial(loop)
     if plan is None:
-        plan = try_out(loop)
+        from gilfree.backends import threads
+
+        plan = threads.attended(loop, lambda: try_out(loop))
     if plan is not None:
         if plan.backend == "processes":
             try:
