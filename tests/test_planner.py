@@ -210,7 +210,7 @@ def test_later_items_that_cannot_be_sent():
 def test_later_results_that_cannot_be_sent():
     def find(number):
         spin(0.002)
-        return iter([number]) if number in (60, 61, 99) else [number]
+        return (each for each in [number]) if number in (60, 61, 99) else [number]
 
     assert [list(found) for found in parallel_map(find, range(100))] == [[number] for number in range(100)]
 
