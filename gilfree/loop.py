@@ -165,8 +165,10 @@ class Loop:
         return self._ahead
 
     def is_empty(self) -> bool:
-        """Is there not even a first item? A call without items takes no time, not even one of 0 s."""
-        return self.next == 0 and not self.peek()
+        """Is it known that there is not even a first item? A call without items takes no time, not even one
+        of 0 s. A caller that is to look at the time does not wait for an iterator to tell."""
+        may_wait = self.total is not None or self.call.timeout == 0 or not self.watched
+        return self.next == 0 and may_wait and not self.peek()
 
     def _read(self, size: int) -> Run | None:
         items: list[Any] = []
@@ -326,7 +328,7 @@ class Loop:
     @locked
     def abandon(self) -> None:
         """Nothing more is wanted."""
-        self.stop = -1
+        self.stop, self.ended = -1, True
 
     def complete(self, work: Callable[[Loop], None]) -> list[Any]:
         """The results, after `work` has run what is left."""

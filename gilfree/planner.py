@@ -143,14 +143,9 @@ class Trial:
     def run_for(self, seconds: float) -> None:
         """Run items, watched while it is not known who holds the GIL."""
         if self.watch.seconds < WATCHED:
-            self.watch.run(lambda: self._run_for(seconds))
+            self.watch.run(lambda: self._loop.run_for(seconds))
         else:
-            self._run_for(seconds)
-
-    def _run_for(self, seconds: float) -> None:
-        from gilfree.backends import threads
-
-        threads.attended(self._loop, lambda: self._loop.run_for(seconds))
+            self._loop.run_for(seconds)
 
     def run_one(self) -> None:
         self.watch.run(lambda: self._loop.run_serially(1))
@@ -193,7 +188,9 @@ def work(loop: Loop) -> None:
         return
     plan = plan_without_trial(loop)
     if plan is None:
-        plan = try_out(loop)
+        from gilfree.backends import threads
+
+        plan = threads.attended(loop, lambda: try_out(loop))
     if plan is not None:
         if plan.backend == "processes":
             try:

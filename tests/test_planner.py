@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -60,7 +61,7 @@ class Tally:
     """Unlike a lock, it could be sent."""
 
     of_all = 0
-    COUNTED = []
+    NUMBERS: ClassVar = []
 
     def __init__(self):
         self.count = 0
@@ -79,7 +80,7 @@ class Tally:
     @staticmethod
     def add_to_list(number):
         spin(0.002)
-        Tally.COUNTED.append(number)
+        Tally.NUMBERS.append(number)
         return number
 
 
@@ -176,9 +177,9 @@ def test_side_effects_on_a_class(add, monkeypatch):
 
 
 def test_side_effects_on_what_a_class_holds():
-    Tally.COUNTED.clear()
+    Tally.NUMBERS.clear()
     assert parallel_map(Tally.add_to_list, range(100)) == list(range(100))
-    assert sorted(Tally.COUNTED) == list(range(100))
+    assert sorted(Tally.NUMBERS) == list(range(100))
 
 
 @pytest.mark.parametrize("fn", [logs, logs_by_name])
@@ -209,7 +210,7 @@ def test_later_items_that_cannot_be_sent():
 def test_later_results_that_cannot_be_sent():
     def find(number):
         spin(0.002)
-        return iter([number]) if number in (60, 61, 99) else [number]
+        return (each for each in [number]) if number in (60, 61, 99) else [number]
 
     assert [list(found) for found in parallel_map(find, range(100))] == [[number] for number in range(100)]
 

@@ -1,6 +1,7 @@
 """Backend threads: who runs what, in which context, and what is left behind."""
 
 import contextvars
+import sys
 import threading
 import time
 
@@ -10,6 +11,16 @@ from gilfree import Cancel, parallel_map
 
 HANG = 60
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE")
+
+
+def wait_until_idle(threads):
+    """Until they, which were at work, wait for something to do."""
+    deadline = time.monotonic() + HANG
+    while any(
+        ident in threads and frame.f_code.co_name != "_live" for ident, frame in sys._current_frames().items()
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def map_(fn, *iterables, **options):
@@ -135,19 +146,39 @@ def test_an_abandoned_item_does_not_keep_the_process(run):
 
 
 def test_no_new_item_starts_after_a_timeout():
-    begun = []
+    begun, threads = [], set()
 
     def item(number):
         begun.append(number)
+        threads.add(threading.get_ident())
         gate.wait(HANG)
 
     gate = threading.Event()
     with pytest.raises(TimeoutError):
         map_(item, range(100), workers=2, timeout=0.1, chunksize=1)
     gate.set()
-    while any(thread.name == "gilfree python" and in_item(thread) for thread in threading.enumerate()):
-        time.sleep(0.001)
+    wait_until_idle(threads)
     assert begun == [0, 1]
+
+
+@pytest.mark.parametrize("backend", ["threads", "auto"])
+def test_no_new_item_starts_after_another_end_of_the_call(backend):
+    begun, threads = [], set()
+
+    def item(number):
+        begun.append(number)
+        threads.add(threading.get_ident())
+        gate.wait(HANG)
+
+    def tell(done, total):
+        raise LookupError("nobody listens")
+
+    gate = threading.Event()
+    with pytest.raises(LookupError):
+        parallel_map(item, iter(range(100)), backend=backend, workers=2, chunksize=1, progress=tell)
+    gate.set()
+    wait_until_idle(threads)
+    assert sorted(begun) in ([0], [0, 1])
 
 
 @pytest.mark.parametrize("backend", ["threads", "auto"])
@@ -172,14 +203,3 @@ def test_abandoned_items_leave_all_workers_to_the_next_call():
     for options in ({}, {"timeout": HANG}):
         assert map_(lambda _: barrier.wait(HANG) >= 0, range(4), workers=4, **options) == [True] * 4
     gate.set()
-
-
-def in_item(thread):
-    import sys
-
-    frame = sys._current_frames().get(thread.ident)
-    while frame is not None:
-        if frame.f_code.co_name == "item":
-            return True
-        frame = frame.f_back
-    return False

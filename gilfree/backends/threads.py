@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from gilfree import _core
 from gilfree.locked import locked
 from gilfree.loop import Call, Loop
 
+T = TypeVar("T")
 AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
 
 
@@ -113,16 +114,17 @@ def aside(task: Callable[[], None]) -> bool:
     return _threads.start(task, float("inf"), None)
 
 
-def attended(loop: Loop, task: Callable[[], None]) -> None:
-    """Run task, beside which a caller may have to look at the time, at a cancel, or to report."""
+def attended(loop: Loop, task: Callable[[], T]) -> T:
+    """What task returns, beside which a caller may have to look at the time, at a cancel, or to report."""
     if not loop.watched or _threads.is_helper():
-        task()
-        return
-    context, ended, errors = copy_context(), threading.Event(), []
+        return task()
+    context, ended = copy_context(), threading.Event()
+    returned: list[T] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            context.run(task)
+            returned.append(context.run(task))
         except BaseException as error:
             errors.append(error)
         finally:
@@ -130,11 +132,16 @@ def attended(loop: Loop, task: Callable[[], None]) -> None:
 
     if not aside(run):
         run()
-    while not ended.wait(loop.pause()):
-        loop.look()
+    try:
+        while not ended.wait(loop.pause()):
+            loop.look()
+    except BaseException:
+        loop.abandon()  # no further item is to be run there
+        raise
     if errors:
         raise errors.pop()
     loop.look()
+    return returned.pop()
 
 
 def map(call: Call, /) -> Any:
