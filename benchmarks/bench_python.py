@@ -14,7 +14,7 @@ import gilfree
 
 TINY = 10**5
 QUICK_TINY = 10**4
-NUMBERS = [32, 31, 30, 29, 28, 27]
+NUMBERS = [38, 37, 36, 35, 34, 33]
 QUICK_NUMBERS = [24, 23, 22, 21, 20, 19]
 CHUNKSIZES = [1_000, 5_000, 25_000, 50_000]
 
