@@ -518,14 +518,23 @@ at_work.wait()
     wait_until_gone(pids_in(run(WORKERS + script).stdout))
 
 
-def test_a_fork_while_a_worker_of_the_pool_is_dead(run):
+def test_a_fork_while_a_worker_is_dead_and_another_thread_starts_one(run):
     script = """
-import signal
+import signal, threading
+from gilfree.backends import processes
 pids = set(parallel_map(pid_of, range(8), backend="processes", workers=2, chunksize=1))
 victim = min(pids)
 os.kill(victim, signal.SIGKILL)
 os.waitid(os.P_PID, victim, os.WEXITED | os.WNOWAIT)
+held, forked = threading.Event(), threading.Event()
+def starts_a_worker():
+    with processes._pool._lock:
+        held.set()
+        forked.wait()
+threading.Thread(target=starts_a_worker).start()
+held.wait()
 child = os.fork()
+forked.set()
 theirs = set(parallel_map(pid_of, range(20), backend="processes", workers=2, chunksize=1))
 if child == 0:
     sys.exit(5 if theirs.isdisjoint(pids) else 1)
@@ -544,6 +553,18 @@ def test_a_pool_may_be_closed_twice(own_pool):
         own_pool.close()
         wait_until_gone(pids)
         own_pool.close()
+
+
+def test_a_worker_may_be_closed_twice():
+    """The second time its descriptors may be those of other files."""
+    worker = processes.Worker()
+    fds = {worker.tasks, worker.answers}
+    worker.kill()
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(4)]
+    assert fds <= set(others)
+    worker.close()
+    for fd in others:
+        os.close(fd)
 
 
 def test_a_worker_starts_no_workers():
