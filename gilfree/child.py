@@ -12,17 +12,15 @@ The worker lives until its parent closes the pipe or is gone.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
-import threading
 import traceback
 import warnings
 from contextlib import suppress
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, NamedTuple
 
-from gilfree import transport
+from gilfree import _core, transport
 from gilfree.loop import Loop, Run, attempt
 
 # Is this a worker process? Then calls inside do not start processes of their own.
@@ -111,7 +109,6 @@ class Worker:
     def __init__(self) -> None:
         self.fn: Any = None
         self.runner: Any = map
-        self.is_running = False
         self._misplaced: RefusedError | None = None
 
     def settle_in(self, place: Place) -> None:
@@ -140,7 +137,7 @@ class Worker:
 
     def begin(self, order: Order) -> None:
         """RefusedError if the call can't be run here."""
-        from gilfree import _core, fingerprint
+        from gilfree import fingerprint
 
         if self._misplaced is not None:
             raise self._misplaced
@@ -247,13 +244,14 @@ def main(tasks: int, answers: int) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     worker = Worker()
-    threading.Thread(target=end_with_parent, args=(tasks, worker), daemon=True).start()
+    # The parent can be gone, by kill -9 say, while an item runs here that would run for hours.
+    _core.end_with_parent(tasks)
     try:
         transport.write(answers, b"")
         while True:
-            worker.is_running = False
+            _core.set_at_work(False)
             message = memoryview(transport.read(tasks))
-            worker.is_running = True
+            _core.set_at_work(True)
             kind, data = bytes(message[:1]), message[1:]
             if kind == b"P":
                 worker.settle_in(loads(data))
@@ -266,13 +264,3 @@ def main(tasks: int, answers: int) -> None:
             del message, data
     except (EOFError, BrokenPipeError):
         return
-
-
-def end_with_parent(tasks: int, worker: Worker) -> None:
-    """The parent can be gone, by kill -9 say, while an item runs here that would run for hours."""
-    watch = select.poll()
-    watch.register(tasks, 0)  # nothing but the end of its writers
-    watch.poll()
-    if not worker.is_running:
-        sleep(1)  # for the main thread to find the end of its messages, and end as a program does
-    os._exit(1)

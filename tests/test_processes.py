@@ -443,18 +443,28 @@ def test_nothing_is_left_after_exit(run, end):
     wait_until_gone(pids_in(run(WORKERS + f"show()\n{end}").stdout))
 
 
-@pytest.mark.parametrize(
-    "then", ["time.sleep(10_000)", "parallel_map(time.sleep, [10_000] * 2, backend='processes')"]
-)
-def test_nothing_is_left_after_the_parent_was_killed(popen, then):
-    with popen(WORKERS + f"show()\n{then}") as process:
+@pytest.mark.parametrize("work", ["", "time.sleep(10_000)", "sum(range(10**12))"], ids=["idle", "sleep", "C"])
+def test_nothing_is_left_after_the_parent_was_killed(popen, work):
+    """Whatever runs in its workers: sum() is in C, and lets go of the GIL at its end only."""
+    script = f"""
+def work(_):
+    os.write(1, b"at work\\n")
+    {work}
+if {work!r}:
+    parallel_map(work, range(2), backend="processes", workers=2)
+time.sleep(10_000)
+"""
+    with popen(WORKERS + "show()\n" + script) as process:
         pids = pids_in(process.stdout.readline())
-        if "parallel_map" in then:
-            while not all("hrtimer" in Path(f"/proc/{pid}/wchan").read_text() for pid in pids):
-                time.sleep(0.01)
+        if work:
+            assert [process.stdout.readline() for _ in pids] == ["at work\n"] * 2
         process.kill()
         process.wait()
-        wait_until_gone(pids)
+        try:
+            wait_until_gone(pids)
+        finally:
+            for pid in filter(is_alive, pids):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_a_daemon_threads_call_is_ended_at_exit(run):
