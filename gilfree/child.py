@@ -111,6 +111,23 @@ class Worker:
         self.runner: Any = map
         self._misplaced: RefusedError | None = None
 
+    def take(self, kind: bytes, data: memoryview) -> bytes | None:
+        """A message; what is to be answered, if anything."""
+        if kind == b"E":
+            self.end()
+            return None
+        # Not while it answers, or is told of the end: right after that the parent may end as a program does.
+        _core.set_at_work(True)
+        try:
+            if kind == b"R":
+                return self.run(data)
+            if kind == b"C":
+                return transport.dumps(acknowledgement(self, loads(data)))
+            self.settle_in(loads(data))
+            return None
+        finally:
+            _core.set_at_work(False)
+
     def settle_in(self, place: Place) -> None:
         sys.path[:] = place.path
         sys.argv[:] = place.arguments
@@ -249,18 +266,10 @@ def main(tasks: int, answers: int) -> None:
     try:
         transport.write(answers, b"")
         while True:
-            _core.set_at_work(False)
             message = memoryview(transport.read(tasks))
-            _core.set_at_work(True)
-            kind, data = bytes(message[:1]), message[1:]
-            if kind == b"P":
-                worker.settle_in(loads(data))
-            elif kind == b"C":
-                transport.write(answers, transport.dumps(acknowledgement(worker, loads(data))))
-            elif kind == b"R":
-                transport.write(answers, worker.run(data))
-            else:
-                worker.end()
-            del message, data
+            answer = worker.take(bytes(message[:1]), message[1:])
+            if answer is not None:
+                transport.write(answers, answer)
+            del message, answer
     except (EOFError, BrokenPipeError):
         return

@@ -467,6 +467,21 @@ time.sleep(10_000)
                 os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_an_idle_worker_ends_as_a_program_does(popen, end):
+    script = f"""
+import atexit, os, signal, sys
+from gilfree import parallel_map
+def leave():
+    os.system(":")  # which takes a moment
+    print("at exit")
+parallel_map(atexit.register, [leave], backend="processes")
+{end}
+"""
+    with popen(script, env={"PYTHONUNBUFFERED": None}) as process:
+        assert process.communicate(timeout=HANG) == ("at exit\n", "")
+
+
 def test_a_daemon_threads_call_is_ended_at_exit(run):
     script = """
 import tempfile
