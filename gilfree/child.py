@@ -185,14 +185,20 @@ class Worker:
             return transport.dumps(Answer(results, refused, 0.0, is_cut=True))
         error = attempt(self.runner, self.fn, items, results)
         seconds = monotonic() - began
-        flush()
+        try:
+            flush()
+        except BaseException as unwritten:
+            if len(results) == len(items):  # what a stream of the function's own raises is its last item's
+                error = unwritten
+                del results[-1]
         return answer(results, error, seconds)
 
 
 def flush() -> None:
     """What was printed is seen before the result is, and though the worker be killed later."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
+        # A function may have put anything in their place.
+        if hasattr(stream, "flush") and not getattr(stream, "closed", False):
             with suppress(OSError):  # it is written again at the end, and complained of
                 stream.flush()
 
@@ -217,15 +223,17 @@ def answer(results: list[Any], error: BaseException | None, seconds: float) -> b
 
 
 def answer_of(results: list[Any], error: BaseException | None, seconds: float) -> Answer:
-    """With the exception if it survives being sent, else with a RuntimeError of its text."""
+    """With the exception if it is the same after being sent, else with a RuntimeError of its text."""
     if error is None:
         return Answer(results, None, seconds)
     where = f"in process {os.getpid()}:\n\n" + "".join(traceback.format_exception(error)).rstrip()
     try:
-        transport.loads(transport.dumps(error))
+        survives = type(transport.loads(transport.dumps(error))) is type(error)
     except Exception:
-        return Answer(results, RuntimeError(text_of(error)), seconds, where, is_cut=True)
-    return Answer(results, error, seconds, where)
+        survives = False
+    if survives:
+        return Answer(results, error, seconds, where)
+    return Answer(results, RuntimeError(text_of(error)), seconds, where, is_cut=True)
 
 
 def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], TypeError]:

@@ -369,6 +369,43 @@ def test_the_path_of_now(tmp_path, monkeypatch):
     assert map_(found_later.triple, [4]) == [12]
 
 
+class BecomesNumberError(Exception):
+    def __reduce__(self):
+        return int, (5,)
+
+
+class BecomesAnotherError(Exception):
+    def __reduce__(self):
+        return LookupError, ("another",)
+
+
+@pytest.mark.parametrize("error", [BecomesNumberError, BecomesAnotherError])
+def test_an_exception_that_would_arrive_as_something_else(error):
+    def fail(_):
+        raise error("what happened")
+
+    with pytest.raises(RuntimeError, match=f"^{error.__name__}: what happened$") as caught:
+        map_(fail, [1])
+    assert "in fail" in str(caught.value.__cause__)
+
+
+def test_an_exception_of_a_class_that_cannot_be_imported():
+    class OwnError(Exception):
+        pass
+
+    def fail(number):
+        class ErrorMadeThereError(Exception):
+            pass
+
+        raise (ErrorMadeThereError if number else OwnError)("what happened")
+
+    with pytest.raises(OwnError, match="^what happened$"):
+        map_(fail, [0])
+    with pytest.raises(Exception, match="^what happened$") as caught:
+        map_(fail, [1])
+    assert type(caught.value).__name__ == "ErrorMadeThereError"
+
+
 # ---- initializer -------------------------------------------------------------------------------------
 
 RAN = []
@@ -497,6 +534,27 @@ threading.Thread(target=call, daemon=True).start()
 at_work.wait()
 """
     wait_until_gone(pids_in(run(WORKERS + script).stdout))
+
+
+def test_no_descriptor_is_left_where_there_are_too_few(run):
+    script = """
+import errno, resource
+before = set(os.listdir("/dev/fd"))
+_, most = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+for free in range(12):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, before)) + free, most))
+    try:
+        parallel_map(abs, [1], backend="processes")
+    except OSError as error:
+        assert error.errno == errno.EMFILE
+    else:
+        print("there were enough")
+        break
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    now = set(os.listdir("/dev/fd"))
+    assert now == before, (free, now, before)
+"""
+    run(WORKERS + script)
 
 
 def test_a_fork_while_a_worker_of_the_pool_is_dead(run):

@@ -89,13 +89,27 @@ static PyObject *module_call_locked(PyObject *module, PyObject *const *args, Py_
     PyObject *result = NULL, *acquired = PyObject_CallMethod(args[0], "acquire", NULL);
     if (acquired) {
         result = PyObject_Call(args[1], arguments, NULL);
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
+        PyObject *type, *error, *trace, *handled = NULL;
+        PyErr_Fetch(&type, &error, &trace);
+        if (type) { /* the context of what release() may raise, as in a `with` statement */
+            PyErr_NormalizeException(&type, &error, &trace);
+            if (trace)
+                PyException_SetTraceback(error, trace);
+            handled = PyErr_GetHandledException();
+            PyErr_SetHandledException(error);
+        }
         PyObject *released = PyObject_CallMethod(args[0], "release", NULL);
-        if (!released)
+        if (type)
+            PyErr_SetHandledException(handled);
+        if (released) {
+            PyErr_Restore(type, error, trace);
+        } else {
             Py_CLEAR(result);
-        else
-            PyErr_Restore(type, value, trace);
+            Py_XDECREF(type);
+            Py_XDECREF(error);
+            Py_XDECREF(trace);
+        }
+        Py_XDECREF(handled);
         Py_XDECREF(released);
         Py_DECREF(acquired);
     }
