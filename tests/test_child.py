@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -244,10 +245,10 @@ def test_streams_of_the_functions_own(own_pool, name, stream):
     assert map_(replace, range(100), workers=1) == list(range(100))
 
 
-@pytest.mark.parametrize("chunksize", [1, 100])
+@pytest.mark.parametrize(("chunksize", "last"), [(1, 0), (100, 4)])
 @pytest.mark.parametrize("error", [LookupError("the stream's own"), SystemExit(3)], ids=["error", "exit"])
-def test_a_stream_that_can_not_be_written(own_pool, error, chunksize):
-    """It is an error of the function that put it there, unless that has one already."""
+def test_a_stream_that_can_not_be_written(own_pool, error, chunksize, last):
+    """It is an error of the last item that was run with it, unless that has one already."""
 
     def replace(number, fails):
         sys.stdout = Tee(error)
@@ -256,6 +257,7 @@ def test_a_stream_that_can_not_be_written(own_pool, error, chunksize):
     with pytest.raises(type(error)) as caught:
         map_(replace, range(5), [False] * 5, workers=1, chunksize=chunksize)
     assert caught.value.args == error.args
+    assert f"item {last}" in "".join(traceback.format_exception(caught.value))
     with pytest.raises(ZeroDivisionError):
         map_(replace, range(3, 6), [True] * 3, workers=1, chunksize=chunksize)
     assert map_(abs, [-1]) == [1]
