@@ -12,17 +12,15 @@ The worker lives until its parent closes the pipe or is gone.
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
-import threading
 import traceback
 import warnings
 from contextlib import suppress
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, NamedTuple
 
-from gilfree import transport
+from gilfree import _core, transport
 from gilfree.loop import Loop, Run, attempt
 
 # Is this a worker process? Then calls inside do not start processes of their own.
@@ -111,8 +109,24 @@ class Worker:
     def __init__(self) -> None:
         self.fn: Any = None
         self.runner: Any = map
-        self.is_running = False
         self._misplaced: RefusedError | None = None
+
+    def take(self, kind: bytes, data: memoryview) -> bytes | None:
+        """A message; what is to be answered, if anything."""
+        if kind == b"E":
+            self.end()
+            return None
+        # Not while it answers, or is told of the end: right after that the parent may end as a program does.
+        _core.set_at_work(True)
+        try:
+            if kind == b"R":
+                return self.run(data)
+            if kind == b"C":
+                return transport.dumps(acknowledgement(self, loads(data)))
+            self.settle_in(loads(data))
+            return None
+        finally:
+            _core.set_at_work(False)
 
     def settle_in(self, place: Place) -> None:
         sys.path[:] = place.path
@@ -140,7 +154,7 @@ class Worker:
 
     def begin(self, order: Order) -> None:
         """RefusedError if the call can't be run here."""
-        from gilfree import _core, fingerprint
+        from gilfree import fingerprint
 
         if self._misplaced is not None:
             raise self._misplaced
@@ -171,14 +185,20 @@ class Worker:
             return transport.dumps(Answer(results, refused, 0.0, is_cut=True))
         error = attempt(self.runner, self.fn, items, results)
         seconds = monotonic() - began
-        flush()
+        try:
+            flush()
+        except BaseException as unwritten:
+            if len(results) == len(items):  # what a stream of the function's own raises is its last item's
+                error = unwritten
+                del results[-1]
         return answer(results, error, seconds)
 
 
 def flush() -> None:
     """What was printed is seen before the result is, and though the worker be killed later."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
+        # A function may have put anything in their place.
+        if hasattr(stream, "flush") and not getattr(stream, "closed", False):
             with suppress(OSError):  # it is written again at the end, and complained of
                 stream.flush()
 
@@ -203,15 +223,17 @@ def answer(results: list[Any], error: BaseException | None, seconds: float) -> b
 
 
 def answer_of(results: list[Any], error: BaseException | None, seconds: float) -> Answer:
-    """With the exception if it survives being sent, else with a RuntimeError of its text."""
+    """With the exception if it is the same after being sent, else with a RuntimeError of its text."""
     if error is None:
         return Answer(results, None, seconds)
     where = f"in process {os.getpid()}:\n\n" + "".join(traceback.format_exception(error)).rstrip()
     try:
-        transport.loads(transport.dumps(error))
+        survives = type(transport.loads(transport.dumps(error))) is type(error)
     except Exception:
-        return Answer(results, RuntimeError(text_of(error)), seconds, where, is_cut=True)
-    return Answer(results, error, seconds, where)
+        survives = False
+    if survives:
+        return Answer(results, error, seconds, where)
+    return Answer(results, RuntimeError(text_of(error)), seconds, where, is_cut=True)
 
 
 def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], TypeError]:
@@ -247,32 +269,15 @@ def main(tasks: int, answers: int) -> None:
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     worker = Worker()
-    threading.Thread(target=end_with_parent, args=(tasks, worker), daemon=True).start()
+    # The parent can be gone, by kill -9 say, while an item runs here that would run for hours.
+    _core.end_with_parent(tasks)
     try:
         transport.write(answers, b"")
         while True:
-            worker.is_running = False
             message = memoryview(transport.read(tasks))
-            worker.is_running = True
-            kind, data = bytes(message[:1]), message[1:]
-            if kind == b"P":
-                worker.settle_in(loads(data))
-            elif kind == b"C":
-                transport.write(answers, transport.dumps(acknowledgement(worker, loads(data))))
-            elif kind == b"R":
-                transport.write(answers, worker.run(data))
-            else:
-                worker.end()
-            del message, data
+            answer = worker.take(bytes(message[:1]), message[1:])
+            if answer is not None:
+                transport.write(answers, answer)
+            del message, answer
     except (EOFError, BrokenPipeError):
         return
-
-
-def end_with_parent(tasks: int, worker: Worker) -> None:
-    """The parent can be gone, by kill -9 say, while an item runs here that would run for hours."""
-    watch = select.poll()
-    watch.register(tasks, 0)  # nothing but the end of its writers
-    watch.poll()
-    if not worker.is_running:
-        sleep(1)  # for the main thread to find the end of its messages, and end as a program does
-    os._exit(1)

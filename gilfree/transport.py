@@ -38,8 +38,14 @@ loads = pickle.loads
 def pipe() -> tuple[int, int]:
     """A pipe, the end to read first; not in the place of stdin, stdout or stderr, should these be closed."""
     ends = os.pipe()
+    moved: list[int] = []
     try:
-        moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in ends]
+        for end in ends:
+            moved.append(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3))
+    except BaseException:
+        for end in moved:
+            os.close(end)
+        raise
     finally:
         for end in ends:
             os.close(end)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -210,6 +211,56 @@ def test_streams_that_are_closed(closed, tmp_path):
         shell, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, check=True, stdin=subprocess.DEVNULL
     )
     assert (tmp_path / "results").read_text() == "328350"
+
+
+class Tee:
+    """As programs put it in the place of sys.stdout; it has no closed."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def write(self, text):
+        return len(text)
+
+    def flush(self):
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
+
+class OnlyWrites:
+    def write(self, text):
+        return len(text)
+
+
+@pytest.mark.parametrize("stream", [Tee(), OnlyWrites(), None], ids=["tee", "only writes", "None"])
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_streams_of_the_functions_own(own_pool, name, stream):
+    def replace(number):
+        if number == 3:
+            setattr(sys, name, stream)
+        print(number, file=getattr(sys, name))
+        return number
+
+    assert map_(replace, range(100), workers=1) == list(range(100))
+
+
+@pytest.mark.parametrize(("chunksize", "last"), [(1, 0), (100, 4)])
+@pytest.mark.parametrize("error", [LookupError("the stream's own"), SystemExit(3)], ids=["error", "exit"])
+def test_a_stream_that_can_not_be_written(own_pool, error, chunksize, last):
+    """It is an error of the last item that was run with it, unless that has one already."""
+
+    def replace(number, fails):
+        sys.stdout = Tee(error)
+        return 1 / (number - 3) if fails else number
+
+    with pytest.raises(type(error)) as caught:
+        map_(replace, range(5), [False] * 5, workers=1, chunksize=chunksize)
+    assert caught.value.args == error.args
+    assert f"item {last}" in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(ZeroDivisionError):
+        map_(replace, range(3, 6), [True] * 3, workers=1, chunksize=chunksize)
+    assert map_(abs, [-1]) == [1]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,10 @@
 """What runs under a lock leaves it released, however it ends."""
 
+import gc
+import sys
 import threading
+import traceback
+import weakref
 
 import pytest
 
@@ -96,6 +100,24 @@ def test_a_lock_that_fails():
         with pytest.raises(CustomError, match=method):
             _core.call_locked(Broken(method), called.append, 1)
         assert len(called) == calls
+
+
+def fail():
+    raise CustomError("the function's own")
+
+
+def test_a_lock_that_fails_after_the_function_did():
+    """As in a `with` statement: neither error is lost, or kept for ever."""
+    with pytest.raises(CustomError, match="release") as caught:
+        _core.call_locked(Broken("release"), fail)
+    first = caught.value.__context__
+    assert first.args == ("the function's own",)
+    assert traceback.extract_tb(first.__traceback__)[-1].name == "fail"
+    assert sys.exc_info() == (None, None, None)
+    is_left = weakref.ref(first)
+    del first, caught
+    gc.collect()
+    assert is_left() is None
 
 
 def test_what_it_refuses():

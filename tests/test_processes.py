@@ -370,6 +370,43 @@ def test_the_path_of_now(tmp_path, monkeypatch):
     assert map_(found_later.triple, [4]) == [12]
 
 
+class BecomesNumberError(Exception):
+    def __reduce__(self):
+        return int, (5,)
+
+
+class BecomesAnotherError(Exception):
+    def __reduce__(self):
+        return LookupError, ("another",)
+
+
+@pytest.mark.parametrize("error", [BecomesNumberError, BecomesAnotherError])
+def test_an_exception_that_would_arrive_as_something_else(error):
+    def fail(_):
+        raise error("what happened")
+
+    with pytest.raises(RuntimeError, match=f"^{error.__name__}: what happened$") as caught:
+        map_(fail, [1])
+    assert "in fail" in str(caught.value.__cause__)
+
+
+def test_an_exception_of_a_class_that_cannot_be_imported():
+    class OwnError(Exception):
+        pass
+
+    def fail(number):
+        class ErrorMadeThereError(Exception):
+            pass
+
+        raise (ErrorMadeThereError if number else OwnError)("what happened")
+
+    with pytest.raises(OwnError, match="^what happened$"):
+        map_(fail, [0])
+    with pytest.raises(Exception, match="^what happened$") as caught:
+        map_(fail, [1])
+    assert type(caught.value).__name__ == "ErrorMadeThereError"
+
+
 # ---- initializer -------------------------------------------------------------------------------------
 
 RAN = []
@@ -487,18 +524,43 @@ def test_nothing_is_left_after_exit(run, end):
     wait_until_gone(pids_in(run(WORKERS + f"show()\n{end}").stdout))
 
 
-@pytest.mark.parametrize(
-    "then", ["time.sleep(10_000)", "parallel_map(time.sleep, [10_000] * 2, backend='processes')"]
-)
-def test_nothing_is_left_after_the_parent_was_killed(popen, then):
-    with popen(WORKERS + f"show()\n{then}") as process:
+@pytest.mark.parametrize("work", ["", "time.sleep(10_000)", "sum(range(10**12))"], ids=["idle", "sleep", "C"])
+def test_nothing_is_left_after_the_parent_was_killed(popen, work):
+    """Whatever runs in its workers: sum() is in C, and lets go of the GIL at its end only."""
+    script = f"""
+def work(_):
+    os.write(1, b"at work\\n")
+    {work}
+if {work!r}:
+    parallel_map(work, range(2), backend="processes", workers=2)
+time.sleep(10_000)
+"""
+    with popen(WORKERS + "show()\n" + script) as process:
         pids = pids_in(process.stdout.readline())
-        if "parallel_map" in then:
-            while not all("hrtimer" in Path(f"/proc/{pid}/wchan").read_text() for pid in pids):
-                time.sleep(0.01)
+        if work:
+            assert [process.stdout.readline() for _ in pids] == ["at work\n"] * 2
         process.kill()
         process.wait()
-        wait_until_gone(pids)
+        try:
+            wait_until_gone(pids)
+        finally:
+            for pid in filter(is_alive, pids):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", ["sys.exit()", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_an_idle_worker_ends_as_a_program_does(popen, end):
+    script = f"""
+import atexit, os, signal, sys
+from gilfree import parallel_map
+def leave():
+    os.system(":")  # which takes a moment
+    print("at exit")
+parallel_map(atexit.register, [leave], backend="processes")
+{end}
+"""
+    with popen(script, env={"PYTHONUNBUFFERED": None}) as process:
+        assert process.communicate(timeout=HANG) == ("at exit\n", "")
 
 
 def test_a_daemon_threads_call_is_ended_at_exit(run):
@@ -516,6 +578,27 @@ threading.Thread(target=call, daemon=True).start()
 at_work.wait()
 """
     wait_until_gone(pids_in(run(WORKERS + script).stdout))
+
+
+def test_no_descriptor_is_left_where_there_are_too_few(run):
+    script = """
+import errno, resource
+before = set(os.listdir("/dev/fd"))
+_, most = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+for free in range(12):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, before)) + free, most))
+    try:
+        parallel_map(abs, [1], backend="processes")
+    except OSError as error:
+        assert error.errno == errno.EMFILE
+    else:
+        print("there were enough")
+        break
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    now = set(os.listdir("/dev/fd"))
+    assert now == before, (free, now, before)
+"""
+    run(WORKERS + script)
 
 
 def test_a_fork_while_a_worker_is_dead_and_another_thread_starts_one(run):

@@ -6,6 +6,7 @@
 #include "kernel.h"
 #include "kernels.h"
 #include "memory.h"
+#include "parent.h"
 #include "pool.h"
 
 /* ---- functions ----------------------------------------------------------------------------------- */
@@ -88,13 +89,27 @@ static PyObject *module_call_locked(PyObject *module, PyObject *const *args, Py_
     PyObject *result = NULL, *acquired = PyObject_CallMethod(args[0], "acquire", NULL);
     if (acquired) {
         result = PyObject_Call(args[1], arguments, NULL);
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
+        PyObject *type, *error, *trace, *handled = NULL;
+        PyErr_Fetch(&type, &error, &trace);
+        if (type) { /* the context of what release() may raise, as in a `with` statement */
+            PyErr_NormalizeException(&type, &error, &trace);
+            if (trace)
+                PyException_SetTraceback(error, trace);
+            handled = PyErr_GetHandledException();
+            PyErr_SetHandledException(error);
+        }
         PyObject *released = PyObject_CallMethod(args[0], "release", NULL);
-        if (!released)
+        if (type)
+            PyErr_SetHandledException(handled);
+        if (released) {
+            PyErr_Restore(type, error, trace);
+        } else {
             Py_CLEAR(result);
-        else
-            PyErr_Restore(type, value, trace);
+            Py_XDECREF(type);
+            Py_XDECREF(error);
+            Py_XDECREF(trace);
+        }
+        Py_XDECREF(handled);
         Py_XDECREF(released);
         Py_DECREF(acquired);
     }
@@ -110,6 +125,12 @@ static PyMethodDef module_methods[] = {
     {"call_locked", (PyCFunction)(void (*)(void))module_call_locked, METH_FASTCALL,
      PyDoc_STR("call_locked($module, lock, function, /, *args)\n--\n\n"
                "`with lock: return function(*args)`, which releases the lock whenever Ctrl-C comes.")},
+    {"end_with_parent", parent_end_with, METH_O,
+     PyDoc_STR("end_with_parent($module, fd, /)\n--\n\n"
+               "End this process when nobody is left to write to the pipe `fd`, even while the GIL is held: at once "
+               "if it is at work, else after a second.")},
+    {"set_at_work", parent_set_at_work, METH_O,
+     PyDoc_STR("set_at_work($module, is_at_work, /)\n--\n\nIs this process, a worker, at work?")},
     {"cpus", module_cpus, METH_NOARGS,
      PyDoc_STR("cpus($module, /)\n--\n\nThe CPUs this process may use, and what limits them; quota 0 is none.")},
     {"set_workers", module_set_workers, METH_O,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "gilfree.h"
 #include "memory.h"
 #include "park.h"
+#include "thread.h"
 
 /* A helper's state has one writer at a time:
  *   IDLE, PARKED -> INVITED   pool_invite, under the lock, having taken it off the idle stack
@@ -319,11 +319,7 @@ static struct helper *make_helper(struct team *team)
     helper->team = team;
     helper->number = pool.numbered + 1;
     atomic_init(&helper->state, INVITED);
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&helper->thread, NULL, helper_main, helper);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int error = thread_start(&helper->thread, helper_main, helper);
     if (error) {
         pool.create_error = error;
         free(helper);
