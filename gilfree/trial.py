@@ -172,11 +172,12 @@ class _Limited:
     def __init__(self) -> None:
         self.data = bytearray()
 
-    def write(self, data: bytes) -> int:
-        if len(self.data) + len(data) > BIG:
+    def write(self, data: bytes | pickle.PickleBuffer) -> int:
+        size = memoryview(data).nbytes  # what is big comes as a PickleBuffer, which has no len()
+        if len(self.data) + size > BIG:
             raise TooBig
         self.data += data
-        return len(data)
+        return size
 
 
 class _State(pickle.Pickler):
