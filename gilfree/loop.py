@@ -353,10 +353,10 @@ class Loop:
 
 
 def length_of(iterable: Any) -> int | None:
-    """None if it has none, or not now: some objects have len() and can't tell. Nor can a range of 10**30."""
+    """None if it has none, or can't tell: list(map(...)) never asks, so that no error of it may end a call."""
     try:
         return len(iterable)
-    except (TypeError, OverflowError):
+    except Exception:
         return None
 
 
