@@ -403,6 +403,30 @@ def test_a_call_ends_though_its_items_do_not(name, workers):
     assert parallel_map(square, range(4), backend=name, workers=workers) == [0, 1, 4, 9]
 
 
+@pytest.mark.parametrize("options", [{}, {"chunksize": 100_000}], ids=str)
+@pytest.mark.parametrize("fast", [0, 100_000])
+@pytest.mark.parametrize("name", [*FOR_FUNCTIONS, "executor"])
+def test_a_timeout_while_slow_input_is_read(name, fast, options):
+    end, late = time.monotonic() + 0.5, 0
+
+    def numbers():
+        nonlocal late
+        yield from range(fast)
+        while late < 600:
+            time.sleep(0.001)
+            late += time.monotonic() > end
+            yield 1
+
+    with ThreadPoolExecutor(2) as executor:
+        if name == "executor":
+            options = options | {"executor": executor}
+        else:
+            options = options | {"backend": name}
+        with pytest.raises(TimeoutError, match=r"the timeout of 0.3 s passed"):
+            parallel_map(abs, numbers(), workers=2, timeout=0.3, **options)
+    assert late < 600, "it was read on after the time had passed"
+
+
 # In scripts, the functions are those of __main__, and nothing is guarded.
 SQUARE = """
 import os, signal, sys, threading, time
