@@ -109,6 +109,33 @@ def test_the_backends():
     assert sorted(NAMES) == NAMES
 
 
+@pytest.mark.parametrize("name", ["thread", "", "__init__", "serial.map", "gilfree", 5, None, ["serial"]])
+def test_a_name_of_no_backend(name):
+    numbers = iter([5])
+    with pytest.raises(
+        ValueError, match=r"^backend is .*; accepted: 'auto', 'native', 'processes', "
+    ) as caught:
+        parallel_map(square, numbers, backend=name)
+    assert repr(name) in str(caught.value)
+    assert list(numbers) == [5]
+
+
+def test_a_call_that_names_its_backend_does_not_search_for_it(run):
+    script = """
+import sys
+from gilfree import parallel_map
+
+for name in ("serial", "threads"):
+    parallel_map(abs, [1, 2], backend=name)
+events = []
+sys.addaudithook(lambda event, _: events.append(event))
+for name in ("serial", "threads"):
+    parallel_map(abs, [1, 2], backend=name)
+assert not {"open", "import", "os.listdir", "os.scandir"} & set(events), events
+"""
+    run(script)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fn", [square, kernels.fib], ids=["function", "kernel"])
 def test_a_refusal_says_what_is_accepted_and_comes_before_any_work(name, fn):
