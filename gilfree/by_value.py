@@ -47,10 +47,20 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(thing)
 
 
-def dumps(thing: Any) -> bytes:
+class _PicklerForHere(_Pickler):
+    """Names all classes, as a worker names those of its parent."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        reduced = super().reducer_override(thing)
+        if isinstance(thing, type) and thing in cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS:
+            return _received_class, (cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS[thing],)
+        return reduced
+
+
+def dumps(thing: Any, for_here: bool = False) -> bytes:
     mp_main = sys.modules.get("__mp_main__")
     if mp_main is not None and mp_main.__name__ not in cloudpickle.list_registry_pickle_by_value():
         cloudpickle.register_pickle_by_value(mp_main)
     file = io.BytesIO()
-    _Pickler(file, pickle.HIGHEST_PROTOCOL).dump(thing)
+    (_PicklerForHere if for_here else _Pickler)(file, pickle.HIGHEST_PROTOCOL).dump(thing)
     return file.getvalue()

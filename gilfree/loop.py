@@ -20,6 +20,8 @@ from gilfree import _core
 from gilfree.locked import locked
 from gilfree.progress import Bar, Reporter, check
 
+PIECE = 512  # items read at most before it is seen how long that takes
+
 Runner = Callable[[Any, Iterable[Any]], Iterator[Any]]  # map, or starmap where an item is several arguments
 
 
@@ -98,6 +100,7 @@ class Loop:
         self._seconds, self._items = 0.0, 0
         self._last_cost = 0.0
         self._size = 0
+        self._piece = 1  # items to be read at once, as fast as they came of late
         single = len(call.iterables) == 1
         self.runner: Runner = map if single else starmap
         columns: Iterable[Any] = call.iterables[0] if single else zip(*call.iterables, strict=call.strict)
@@ -151,7 +154,7 @@ class Loop:
         try:
             if self.ended or self.next >= self.stop:
                 return None
-            return self._read(size or self.size(aim))
+            return self._read(size or self.size(aim), aim)
         finally:
             self._is_reading = False
             if self.ended or self.next >= self.stop:
@@ -170,16 +173,32 @@ class Loop:
         may_wait = self.total is not None or self.call.timeout == 0 or not self.watched
         return self.next == 0 and may_wait and not self.peek()
 
-    def _read(self, size: int) -> Run | None:
+    def _read(self, size: int, aim: float) -> Run | None:
         items: list[Any] = []
         try:
-            items.extend(islice(self._source, size))
+            if size == 1:
+                items.extend(islice(self._source, 1))
+            else:
+                self._read_for(aim, size, items)
         except BaseException as error:  # the input's own: it is raised in the calling thread
             self.ended = True
             if is_interrupt(error):
                 raise
             self.fail(self.next + len(items), error)
         return self._add(items) if items else None
+
+    def _read_for(self, aim: float, size: int, items: list[Any]) -> None:
+        """Read so many items, or, if the input is slow, what comes in about the time that a run should take:
+        meanwhile the reader does nothing else, and the workers wait for it."""
+        began, source = monotonic(), self._source
+        while len(items) < size and not self.ended:
+            items.extend(islice(source, min(self._piece, size - len(items))))
+            if monotonic() - began < aim:
+                self._piece = min(2 * self._piece, PIECE)
+                continue
+            self._piece = 1
+            if not self.call.chunksize or self.next >= self.stop or self._why_stop():
+                return
 
     @locked
     def _add(self, items: list[Any]) -> Run:
@@ -309,14 +328,19 @@ class Loop:
 
     def check(self) -> None:
         """Raise if the call is to stop."""
+        if error := self._why_stop():
+            raise error
+
+    def _why_stop(self) -> Exception | None:
         if self.call.cancel is not None and self.call.cancel.is_set():
             from concurrent.futures import CancelledError
 
-            raise CancelledError(f"the call was cancelled; {self.done} items were finished")
+            return CancelledError(f"the call was cancelled; {self.done} items were finished")
         if self._deadline is not None and monotonic() >= self._deadline:
-            raise TimeoutError(
+            return TimeoutError(
                 f"the timeout of {self.call.timeout} s passed; {self.done} items were finished"
             )
+        return None
 
     def wait(self) -> None:
         """Until all that is wanted is finished, in other threads."""
@@ -353,10 +377,10 @@ class Loop:
 
 
 def length_of(iterable: Any) -> int | None:
-    """None if it has none, or not now: some objects have len() and can't tell. Nor can a range of 10**30."""
+    """None if it has none, or can't tell: list(map(...)) never asks, so that its error ends no call."""
     try:
         return len(iterable)
-    except (TypeError, OverflowError):
+    except Exception:
         return None
 
 

@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from gilfree import _core, backends, child, executors, transport
+from gilfree import _core, backends, child, executors
 from gilfree.loop import Call, Loop, map_kernel
 from gilfree.progress import check
 
@@ -74,8 +74,9 @@ def run(
     chosen = backends.find(backend)
     if backend == "processes" and child.inside and type(fn) is not _core.Kernel:
         # Workers that start workers would soon be too many: a call in one has that one process.
-        if initializer is not None:
-            child.initialize(transport.dumps(initializer))
+        from gilfree.backends import processes
+
+        processes.initialize(call)
         chosen = backends.find("threads")
     return chosen.map(call)
 

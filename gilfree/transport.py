@@ -15,8 +15,8 @@ F_SETPIPE_SZ = 1031  # Linux
 BIG = 60_000
 
 
-def dumps(thing: Any) -> bytes:
-    """A pickle that another process can read.
+def dumps(thing: Any, for_here: bool = False) -> bytes:
+    """A pickle that another process can read; or that this one can, without a change to its classes.
 
     pickle writes what was defined in __main__ by its name there, which means nothing elsewhere, and can't
     write lambdas and closures at all: cloudpickle writes them in full. It takes longer, to import and to use.
@@ -29,7 +29,7 @@ def dumps(thing: Any) -> bytes:
         return data
     from gilfree import by_value
 
-    return by_value.dumps(thing)
+    return by_value.dumps(thing, for_here)
 
 
 loads = pickle.loads

@@ -154,7 +154,7 @@ def seconds_to_send(results: list[Any], item: Any) -> float:
     began = monotonic()
     transport.dumps(item)
     sent = monotonic()
-    transport.loads(transport.dumps(results))
+    transport.loads(transport.dumps(results, for_here=True))
     return max(0.0, sent - began - 5e-6) + (monotonic() - sent) / len(results)
 
 
@@ -172,11 +172,12 @@ class _Limited:
     def __init__(self) -> None:
         self.data = bytearray()
 
-    def write(self, data: bytes) -> int:
-        if len(self.data) + len(data) > BIG:
+    def write(self, data: bytes | pickle.PickleBuffer) -> int:
+        size = memoryview(data).nbytes  # what is big comes as a PickleBuffer, which has no len()
+        if len(self.data) + size > BIG:
             raise TooBig
         self.data += data
-        return len(data)
+        return size
 
 
 class _State(pickle.Pickler):

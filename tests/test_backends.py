@@ -109,6 +109,33 @@ def test_the_backends():
     assert sorted(NAMES) == NAMES
 
 
+@pytest.mark.parametrize("name", ["thread", "", "__init__", "serial.map", "gilfree", 5, None, ["serial"]])
+def test_a_name_of_no_backend(name):
+    numbers = iter([5])
+    with pytest.raises(
+        ValueError, match=r"^backend is .*; accepted: 'auto', 'native', 'processes', "
+    ) as caught:
+        parallel_map(square, numbers, backend=name)
+    assert repr(name) in str(caught.value)
+    assert list(numbers) == [5]
+
+
+def test_a_call_that_names_its_backend_does_not_search_for_it(run):
+    script = """
+import sys
+from gilfree import parallel_map
+
+for name in ("serial", "threads"):
+    parallel_map(abs, [1, 2], backend=name)
+events = []
+sys.addaudithook(lambda event, _: events.append(event))
+for name in ("serial", "threads"):
+    parallel_map(abs, [1, 2], backend=name)
+assert not {"open", "import", "os.listdir", "os.scandir"} & set(events), events
+"""
+    run(script)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("fn", [square, kernels.fib], ids=["function", "kernel"])
 def test_a_refusal_says_what_is_accepted_and_comes_before_any_work(name, fn):
@@ -271,16 +298,11 @@ class Lengthy:
 
 
 @each_with_functions
-@pytest.mark.parametrize("error", [TypeError, OverflowError])
+@pytest.mark.parametrize("error", [TypeError, OverflowError, NotImplementedError, CustomError])
 def test_an_iterable_that_does_not_know_its_length(name, error):
+    """list(map(...)) does not ask for it."""
     assert parallel_map(fib, Lengthy(error("not known")), backend=name) == [fib(n) for n in range(10)]
     assert parallel_map(pow, Lengthy(error("not known")), [2, 3], backend=name) == [0, 1]
-
-
-@each_with_functions
-def test_a_length_that_fails(name):
-    with pytest.raises(CustomError, match="the iterable's own"):
-        parallel_map(fib, Lengthy(CustomError("the iterable's own")), backend=name)
 
 
 @each_with_functions
@@ -406,6 +428,30 @@ def test_a_call_ends_though_its_items_do_not(name, workers):
     with pytest.raises(CancelledError, match=r"cancelled; 0 items"):
         parallel_map(takes_for_ever, range(4), backend=name, workers=workers, cancel=cancel, progress=told)
     assert parallel_map(square, range(4), backend=name, workers=workers) == [0, 1, 4, 9]
+
+
+@pytest.mark.parametrize("options", [{}, {"chunksize": 100_000}], ids=str)
+@pytest.mark.parametrize("fast", [0, 100_000])
+@pytest.mark.parametrize("name", [*FOR_FUNCTIONS, "executor"])
+def test_a_timeout_while_slow_input_is_read(name, fast, options):
+    end, late = time.monotonic() + 0.5, 0
+
+    def numbers():
+        nonlocal late
+        yield from range(fast)
+        while late < 600:
+            time.sleep(0.001)
+            late += time.monotonic() > end
+            yield 1
+
+    with ThreadPoolExecutor(2) as executor:
+        if name == "executor":
+            options = options | {"executor": executor}
+        else:
+            options = options | {"backend": name}
+        with pytest.raises(TimeoutError, match=r"the timeout of 0.3 s passed"):
+            parallel_map(abs, numbers(), workers=2, timeout=0.3, **options)
+    assert late < 600, "it was read on after the time had passed"
 
 
 # In scripts, the functions are those of __main__, and nothing is guarded.

@@ -121,6 +121,55 @@ assert Point.tag == "the script's"
 """)
 
 
+WATCHED_CLASS = """
+class Point:
+    known = {}
+    def count(self):
+        global COUNT
+        COUNT += 1
+
+COUNT = 0
+BEFORE = dict(vars(Point))
+
+def make(number):
+    class Inner:
+        before = list(range(3))
+    point = Point()
+    point.inner, point.before = Inner, Inner.before
+    return spin(point)
+
+def check():
+    assert Point.count.__globals__ is globals()
+    assert all(vars(Point)[name] is BEFORE[name] for name in BEFORE)
+"""
+
+
+@each
+def test_a_call_leaves_the_classes_of_the_script_as_they_are(script):
+    script(
+        WATCHED_CLASS
+        + """
+made = map_(make)
+check()
+# Where they were made here, the classes are those that were made.
+assert all(point.inner.before == [0, 1, 2] for point in made)
+assert made[0].inner.before is made[0].before or BACKEND != "auto"
+"""
+    )
+
+
+def test_explain_leaves_the_classes_of_the_script_as_they_are(run):
+    run(
+        START
+        + WATCHED_CLASS
+        + """
+plan = gilfree.explain(make, range(100))
+assert plan.backend == ("processes" if HAS_GIL else "threads"), plan
+check()
+"""
+    )
+
+
 @each
 def test_functions_with_a_cache(script):
     script("""

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 import gilfree
@@ -276,6 +277,13 @@ def test_a_kernel():
         (lambda lock: spin() or 1, [threading.Lock()] * 100, "serial", "can't be looked at"),
         (lambda _: spin() or threading.Lock(), range(100), "serial", "can't be sent"),
         (lambda _: spin() or BIG, range(100), "serial", "big"),
+        *(
+            (spins_long, [np.zeros(size)] * 100, "processes", "holds the GIL")
+            for size in (10, 10_000, 30_000)
+        ),
+        (spins_long, [np.zeros(40_000)] * 100, "serial", "is big"),
+        (lambda _: spin() or np.zeros(20_000), range(100), "processes", "holds the GIL"),
+        (lambda _: spin() or np.zeros(40_000), range(100), "serial", "are big"),
         (lambda number: spin(0.001) or number, range(100_000), "auto", "while the call runs"),
     ],
 )

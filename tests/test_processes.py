@@ -659,6 +659,22 @@ def test_a_worker_starts_no_workers():
     assert len(processes._pool._workers) <= 3 + 1
 
 
+def test_an_initializer_in_a_worker_that_starts_none():
+    def inner(name):
+        lock = threading.Lock()
+        try:
+            map_(square, [1], initializer=lambda: lock)
+        except TypeError as error:
+            refused = str(error)
+        see = lambda _: os.environ.get("GILFREE_TEST")  # noqa: E731
+        return refused, map_(see, range(3), initializer=lambda: os.environ.update(GILFREE_TEST=name))
+
+    (refused, found), (_, other) = map_(inner, ["one", "two"], workers=2)
+    assert "initializer is <function" in refused
+    assert "can't be sent to a worker process" in refused
+    assert (found, other) == (["one"] * 3, ["two"] * 3)
+
+
 def test_a_script_from_standard_input():
     script = (
         "from gilfree import parallel_map\n"

@@ -85,6 +85,28 @@ def test_everything_works_in_one(interpreter):
     interpreter.run(CHECK)
 
 
+@pytest.mark.parametrize("backend", ["serial", "threads", "auto"])
+def test_functions_in_python(interpreter, backend):
+    """From 3.12 on there are no daemon threads in one: the calling thread runs what they would."""
+    interpreter.run(f"""
+import threading, time
+import gilfree
+
+def spin(number):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return number + 1
+
+for options in ({{}}, {{"workers": 2}}, {{"timeout": 1000}}, {{"progress": lambda done, total: None}}):
+    for fn in (abs, spin, lambda number: time.sleep(0.001) or number):
+        found = gilfree.parallel_map(fn, range(40), backend={backend!r}, **options)
+        assert found == list(map(fn, range(40))), (options, found)
+if {backend!r} == "auto":
+    assert gilfree.explain(spin, range(100)).backend
+""")
+
+
 def check_in_a_new_one(times=1):
     """All in one thread, since an interpreter of 3.11 or 3.12 that imported threading in one and is closed in
     another waits for ever."""

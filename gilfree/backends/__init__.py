@@ -8,6 +8,7 @@ imported on first use and know nothing of one another. Those that run functions 
 
 import importlib
 import pkgutil
+from functools import cache
 from typing import Any, Protocol, cast
 
 from gilfree.loop import Call, Loop
@@ -21,13 +22,19 @@ class Backend(Protocol):
     def work(self, loop: Loop, /) -> None: ...
 
 
+@cache
+def _names() -> tuple[str, ...]:
+    """Looked up once, in the file system: a call that names its backend may be a short one."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
 def names() -> list[str]:
     """The names of all backends."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return list(_names())
 
 
 def find(name: str) -> Backend:
     """The backend with this name, or ValueError."""
-    if name not in names():
+    if name not in _names():
         raise ValueError(f"backend is {name!r}; accepted: 'auto', {', '.join(map(repr, names()))}")
     return cast(Backend, importlib.import_module(f"{__name__}.{name}"))

@@ -357,6 +357,12 @@ def map(call: Call, /) -> Any:
     return Loop(call).complete(run)
 
 
+def initialize(call: Call) -> None:
+    """In a worker process, which is the one process that a call in it has."""
+    if call.initializer is not None:
+        child.initialize(pickled(call.initializer, "initializer"))
+
+
 def work(loop: Loop, /) -> None:
     """For backend="auto": the items that are left, unless a worker has another function by that name.
 

@@ -73,10 +73,11 @@ class Threads:
             inbox = self._idle.pop()
         except IndexError:
             inbox = SimpleQueue()
-            thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
             try:
-                thread.start()
-            except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
+                threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True).start()
+            except RuntimeError:
+                # No more threads, or none that are daemons in a subinterpreter, or the interpreter is ending:
+                # those that are there do it.
                 if crew is not None:
                     self._leave(crew)
                 return False
