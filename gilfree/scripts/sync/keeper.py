@@ -1,8 +1,8 @@
 """The keeper: a process that holds a run's folder, and its private server, as long as the parent lives.
 
 It runs as a script, python -I keeper.py KIND PROGRAM FOLDER PARENT, and imports nothing of gilfree. It says
-the server's URL on stdout once that can be connected to. What holds: when its stdin closes or the parent's
-process ends, whatever the reason, the server is killed and the folder removed.
+the server's URL on stdout once that can be connected to. What holds: when its stdin closes or is written to,
+or the parent's process ends, whatever the reason, the server is killed and the folder removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.1
 class RedisServer:
     """redis-server, or valkey-server, on a Unix socket in the folder, and on nothing else."""
 
-    def __init__(self, program: str, folder: str) -> None:
+    def __init__(self, program: str, folder: str, end: select.poll) -> None:
         path = os.path.join(folder, "redis.sock")
         self.url = f"unix://{path}"
         options = {
@@ -49,7 +49,9 @@ class RedisServer:
                     said = log_text.read().strip()
                 self.end()
                 raise SystemExit(f"{program} did not start: {said[-2000:]}")
-            time.sleep(0.002)
+            if end.poll(2):
+                self.end()
+                raise SystemExit(f"{program} was not waited for")
 
     @staticmethod
     def _answers(path: str) -> bool:
@@ -116,7 +118,7 @@ def main(kind: str, program: str, folder: str, parent: int) -> None:
                 if os.getppid() != parent:
                     return
         if kind == "redis":
-            server = RedisServer(program, folder)
+            server = RedisServer(program, folder, poll)
         else:
             server = FakeServer() if kind == "fake" else NoServer()
         os.write(1, server.url.encode() + b"\n")

@@ -68,7 +68,7 @@ class Queue:
     def __init__(self, participant: Participant, name: str) -> None:
         self._participant = participant
         self.name = name
-        self._taken = threading.local()  # by this thread, and not done
+        self._taken = threading.local()  # by get(), and not done
 
     def put(self, item: object) -> None:
         """None, a bool, int, float, str, bytes; or lists and dicts, with keys that are str, without bytes."""
@@ -80,17 +80,19 @@ class Queue:
         found = self._participant.wait(self._take, timeout) if block else self._take("")
         if not found:
             raise queue.Empty
-        return self._took(found)
+        self._tickets().append(found[0])
+        return values.decode(found[1])
 
     def get_nowait(self) -> Any:
         return self.get(block=False)
 
     def task_done(self) -> None:
-        """The item that this thread took first, of those that it has not done, is done."""
+        """The item that this thread got first, of those that it has not done, is done."""
         tickets = self._tickets()
         if not tickets:
             raise ValueError(
-                f"task_done() is called more often than this thread took items of queue {self.name!r}"
+                f"task_done() is called more often than this thread got items of queue {self.name!r}; those "
+                "of a `for` loop are done when the next is asked for"
             )
         self._participant.step(DONE, self.name, tickets[0])
         tickets.popleft()
@@ -118,23 +120,20 @@ class Queue:
             found = self._participant.wait(lambda inbox: self._take(inbox, or_all_done=True), None)
             if not found:
                 return
-            item = self._took(found)
+            ticket, item = found
             try:
-                yield item
+                yield values.decode(item)
             except GeneratorExit:
-                self._participant.step(RETURN, self.name, self._tickets().pop())
+                if self._participant.here:  # otherwise it has gone back
+                    self._participant.step(RETURN, self.name, ticket)
                 raise
-            self.task_done()
+            self._participant.step(DONE, self.name, ticket)
 
     def _take(self, inbox: str, or_all_done: bool = False) -> list[Any] | None:
         answer = self._participant.step(GET, self.name, inbox)
         if answer[0] == b"empty":
             return [] if or_all_done and int(answer[1]) == 0 else None
         return answer[1:]
-
-    def _took(self, found: list[Any]) -> Any:
-        self._tickets().append(found[0])
-        return values.decode(found[1])
 
     def _tickets(self) -> collections.deque[bytes]:
         if not hasattr(self._taken, "tickets"):
