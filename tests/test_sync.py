@@ -341,7 +341,7 @@ def test_a_queue(meet):
     for taker in (theirs, theirs, ours, theirs):
         taker.task_done()
     assert ours.join()
-    with pytest.raises(ValueError, match=r"task_done\(\) is called more often than this thread took"):
+    with pytest.raises(ValueError, match=r"task_done\(\) is called more often than this thread got"):
         ours.task_done()
 
 

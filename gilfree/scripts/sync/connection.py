@@ -107,10 +107,10 @@ def _pool(url: str) -> Any:
 
 
 def without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = url.rpartition("://")
     login, at, place = rest.rpartition("@")
     place, _, options = place.partition("?")
-    return f"{scheme}://{'...' if login else ''}{at}{place}{'?...' if options else ''}"
+    return f"{scheme}{'://' if scheme else ''}{'...' if login else ''}{at}{place}{'?...' if options else ''}"
 
 
 def check_name(name: object, what: str) -> str:

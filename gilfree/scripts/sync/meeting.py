@@ -53,7 +53,8 @@ class Meeting:
         self._reports: dict[int, tuple[float, float]] = {}
         self._lost = False
         self._due: collections.deque[tuple[Any, ...]] = collections.deque()  # steps, while it is lost
-        self._accepts = True
+        self._accepts_from = 0.0
+        self._said_late = False
         self._owner = os.getpid()
 
     def __enter__(self) -> Meeting:
@@ -127,8 +128,9 @@ class Meeting:
     def _watch(self) -> None:
         renewal = time.monotonic() + RENEW_SECONDS
         while True:
-            late = self._due or not self._accepts
-            pause = RETRY_SECONDS if late else max(0.0, renewal - time.monotonic())
+            pause = max(0.0, renewal - time.monotonic())
+            if self._due or self._accepts_from:
+                pause = min(pause, RETRY_SECONDS)
             for key, _ in self._selector.select(pause):
                 if key.fileobj is self._stopping:
                     return
@@ -139,8 +141,8 @@ class Meeting:
                     self._keeper.end_server()
                 else:
                     self._hear(key.fileobj, key.data)
-            if not self._accepts:
-                self._accepts = True
+            if self._accepts_from and time.monotonic() >= self._accepts_from:
+                self._accepts_from = 0.0
                 self._selector.register(self._listener, selectors.EVENT_READ)
             if time.monotonic() >= renewal:
                 self._step(lua.RENEW, "")
@@ -155,9 +157,13 @@ class Meeting:
             return
         except OSError as error:
             # Too many files are open. Those that wait are heard later, also what they said before they died.
-            log.error("children wait to be heard of, and deaths are told late: %s", error)
+            if not self._said_late:
+                log.error(
+                    "deaths are told late, as the parent can't be connected to: %s; raise `ulimit -n`", error
+                )
+            self._said_late = True
             self._selector.unregister(self._listener)
-            self._accepts = False
+            self._accepts_from = time.monotonic() + RETRY_SECONDS
             return
         guest.setblocking(False)
         self._selector.register(guest, selectors.EVENT_READ, Guest())
