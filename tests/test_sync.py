@@ -137,6 +137,7 @@ def test_no_two_pop_the_same(meet, pool):
             try:
                 popped.append(shared.popitem())
             except KeyError:
+                assert len(shared) == 0
                 return popped
 
     popped = pool.map(pop_all, [meet() for _ in range(4)])
@@ -847,6 +848,8 @@ def test_a_flood_of_reports_holds_no_result_up(child, kind, tmp_path):
     path = child("""
 import os, time
 end = time.monotonic() + 60
+meeting.report(1, 2)
+meeting.event("flooded").set()
 while not os.path.exists(sys.argv[1]):
     meeting.report(1, 2)
     if time.monotonic() > end:
@@ -854,9 +857,9 @@ while not os.path.exists(sys.argv[1]):
 """)
     told = tmp_path / "told"
     progress = lambda done, total: time.sleep(0.02)  # noqa: E731
-    quick = [sys.executable, "-c", ""]
-    results = scripts.iter([[path, told], quick], workers=2, sync=True, progress=progress)
-    assert next(results).command == tuple(quick)
+    quick = child("meeting.event('flooded').wait()")
+    results = scripts.iter([[path, told], [quick]], workers=2, sync=True, progress=progress)
+    assert next(results).command == (quick,)
     told.touch()
     outputs(results := list(results))
     assert len(results) == 1
