@@ -865,6 +865,18 @@ while not os.path.exists(sys.argv[1]):
     assert len(results) == 1
 
 
+def test_a_run_that_is_left_open_ends_with_the_parent(child, url, run):
+    path = child("meeting.counter('n').add(); meeting.event('never').wait(float(sys.argv[1]))")
+    code = """
+import sys
+from gilfree import scripts
+runs = [scripts.iter([[sys.argv[1], 0], [sys.argv[1], 1e6]], workers=2, sync=sys.argv[2]) for _ in range(2)]
+print(*(next(results).ok for results in runs))
+"""
+    assert run(code, path, url).stdout == "True True\n"
+    assert redis.Redis.from_url(url).keys("*") == []
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_process_forked_from_the_parent_takes_nothing_away(child, kind, run, tmp_path):
     """Neither by its end nor by staying."""

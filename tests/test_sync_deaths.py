@@ -423,11 +423,15 @@ os.rename(file.name, begun)
 
 def test_a_death_is_told_once_a_server_that_hung_answers(child, kind, url, monkeypatch, caplog, tmp_path):
     monkeypatch.setattr("gilfree.scripts.sync.connection.ANSWER_SECONDS", 1.0)
-    victim = child("meeting.barrier('b', 2); shared['victim'] = os.getpid(); meeting.event('never').wait()")
+    victim = child("""
+meeting.barrier(sys.argv[1], 2)
+shared[sys.argv[1]] = os.getpid()
+meeting.event('never').wait()
+""")
     waiter = child("""
-barrier = meeting.barrier("b", 2)
+barrier = meeting.barrier("second", 2)
 with open(sys.argv[1] + "~", "w") as file:
-    file.write(str(look_up("victim")))
+    print(look_up("first"), look_up("second"), file=file)
 os.rename(file.name, sys.argv[1])
 try:
     barrier.wait()
@@ -436,19 +440,21 @@ except sync.BrokenBarrier as error:
 """)
     ready = tmp_path / "ready"
     _, server = keeper_and_server(kind)
-    commands = [scripts.Script(victim, name="victim"), [waiter, ready]]
+    commands = [*(scripts.Script(victim, name, name=name) for name in ("first", "second")), [waiter, ready]]
     with ThreadPoolExecutor(1) as thread:
-        run = thread.submit(scripts.run, commands, workers=2, sync=url)
+        run = thread.submit(scripts.run, commands, workers=3, sync=url)
         while not ready.exists():
             time.sleep(0.01)
         os.kill(server, signal.SIGSTOP)
         try:
-            os.kill(int(ready.read_text()), signal.SIGKILL)
+            first, second = map(int, ready.read_text().split())
+            os.kill(first, signal.SIGKILL)
             while "is lost (" not in caplog.text:
                 time.sleep(0.01)
+            os.kill(second, signal.SIGKILL)
         finally:
             os.kill(server, signal.SIGCONT)
-        assert outputs(run.result(PATIENCE)[1:]) == ["victim\n"]
+        assert outputs(run.result(PATIENCE)[2:]) == ["second\n"]
 
 
 def test_a_server_that_hangs_is_lost(child, monkeypatch):

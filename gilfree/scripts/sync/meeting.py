@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import collections
 import contextlib
 import json
@@ -56,6 +57,7 @@ class Meeting:
         self._accepts_from = 0.0
         self._said_late = False
         self._owner = os.getpid()
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Meeting:
         with contextlib.ExitStack() as stack:
@@ -85,7 +87,7 @@ class Meeting:
                 }
             )
             self._selector = selectors.DefaultSelector()
-            stack.callback(self._selector.close)
+            stack.callback(self._close_selector)
             self._selector.register(listener, selectors.EVENT_READ)
             self._selector.register(keeper.lifeline, selectors.EVENT_READ)
             self._keeper = keeper
@@ -94,9 +96,13 @@ class Meeting:
             stack.callback(stopping.close)
             self._selector.register(stopping, selectors.EVENT_READ)
             self._listener, self._stopping = listener, stopping
-            self._thread = threading.Thread(target=self._watch, name="gilfree-sync", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._watch, name="gilfree-sync", daemon=True)
+            thread.start()
+            self._thread = thread
             stack.callback(self._stop)
+            # What nobody closed is closed while the interpreter is taken down, where no thread ends any more.
+            atexit.register(self._stop)
+            stack.callback(atexit.unregister, self._stop)
             self._stack = stack.pop_all()
         return self
 
@@ -115,8 +121,16 @@ class Meeting:
         return reports
 
     def _stop(self) -> None:
-        self._stopper.send(b"\0")
-        self._thread.join()
+        if self._thread and os.getpid() == self._owner:
+            self._stopper.send(b"\0")
+            self._thread.join()
+            self._thread = None
+
+    def _close_selector(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.data, Guest):
+                key.fileobj.close()  # type: ignore[union-attr]
+        self._selector.close()
 
     def _clear(self) -> None:
         try:
