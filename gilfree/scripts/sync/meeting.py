@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import collections
 import contextlib
 import json
@@ -57,7 +56,6 @@ class Meeting:
         self._accepts_from = 0.0
         self._said_late = False
         self._owner = os.getpid()
-        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Meeting:
         with contextlib.ExitStack() as stack:
@@ -96,13 +94,9 @@ class Meeting:
             stack.callback(stopping.close)
             self._selector.register(stopping, selectors.EVENT_READ)
             self._listener, self._stopping = listener, stopping
-            thread = threading.Thread(target=self._watch, name="gilfree-sync", daemon=True)
-            thread.start()
-            self._thread = thread
+            self._thread = threading.Thread(target=self._watch, name="gilfree-sync", daemon=True)
+            self._thread.start()
             stack.callback(self._stop)
-            # What nobody closed is closed while the interpreter is taken down, where no thread ends any more.
-            atexit.register(self._stop)
-            stack.callback(atexit.unregister, self._stop)
             self._stack = stack.pop_all()
         return self
 
@@ -121,10 +115,8 @@ class Meeting:
         return reports
 
     def _stop(self) -> None:
-        if self._thread and os.getpid() == self._owner:
-            self._stopper.send(b"\0")
-            self._thread.join()
-            self._thread = None
+        self._stopper.send(b"\0")
+        self._thread.join()
 
     def _close_selector(self) -> None:
         for key in list(self._selector.get_map().values()):
