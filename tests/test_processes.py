@@ -252,9 +252,7 @@ def test_a_result_that_cannot_be_sent(chunksize):
 def test_what_cannot_be_loaded():
     with pytest.raises(RuntimeError, match=r"items can't be loaded in a worker process: CustomError: nobody"):
         map_(str, [LoadsNowhere()])
-    with pytest.raises(
-        RuntimeError, match=r"results of item 0 can't be loaded in the calling process: .*nobody"
-    ):
+    with pytest.raises(RuntimeError, match=r"results of item 0 can't be loaded in the calling process: .*nobody"):
         map_(lambda _: LoadsNowhere(), [1])
     assert map_(square, [3]) == [9]
 

@@ -53,7 +53,7 @@ class Meeting:
         self._reports: dict[int, tuple[float, float]] = {}
         self._lost = False
         self._due: collections.deque[tuple[Any, ...]] = collections.deque()  # steps, while it is lost
-        self._accepts_from = 0.0
+        self._accepts_from = self._try_again_from = 0.0
         self._said_late = False
         self._owner = os.getpid()
 
@@ -153,7 +153,7 @@ class Meeting:
             if time.monotonic() >= renewal:
                 self._step(lua.RENEW, "")
                 renewal = time.monotonic() + RENEW_SECONDS
-            elif self._due:
+            elif self._due and time.monotonic() >= self._try_again_from:
                 self._catch_up()
 
     def _accept(self) -> None:
@@ -203,7 +203,8 @@ class Meeting:
 
     def _step(self, script: str, *arguments: Any) -> None:
         self._due.append((script, *arguments))
-        self._catch_up()
+        if not self._lost:  # or each would wait for its answer
+            self._catch_up()
 
     def _catch_up(self) -> None:
         while self._due:
@@ -213,6 +214,7 @@ class Meeting:
                 if not self._lost:
                     log.error("%s", error)
                 self._lost = True
+                self._try_again_from = time.monotonic() + RETRY_SECONDS
                 return
             self._lost = False
             self._due.popleft()
