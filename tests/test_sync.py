@@ -526,7 +526,7 @@ def test_outside_of_a_run(monkeypatch):
         ({"run": "x"}, TypeError, "accepted: both, or neither in a child"),
         ({"url": "redis://h:x", "run": "x"}, ValueError, "its port or its database is no number"),
         ({"url": "redis://h/x", "run": "x"}, ValueError, "its port or its database is no number"),
-        ({"url": "redis://h?db=x", "run": "x"}, ValueError, "Invalid value for 'db'.*; accepted: 'redis://H"),
+        ({"url": "redis://h?db=x", "run": "x"}, ValueError, "Invalid value for .db.*; accepted: 'redis://H"),
         ({"url": "redis://h?no=1", "run": "x"}, ValueError, "'no'.*; accepted: 'redis://HOST"),
         (
             {"url": "redis://h?protocol=3", "run": "x"},
