@@ -108,6 +108,7 @@ def main(kind: str, program: str, folder: str, parent: int) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda number, frame: sys.exit(1))
     server: RedisServer | FakeServer | NoServer | None = None
+    os.mkdir(folder, 0o700)
     try:
         poll = select.poll()
         poll.register(0, select.POLLIN)

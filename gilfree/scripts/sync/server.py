@@ -18,7 +18,7 @@ from gilfree.scripts.sync.connection import ANSWER_SECONDS, URL_ACCEPTED, check_
 
 PROGRAMS = ("redis-server", "valkey-server")
 # The path of a Unix socket, in a folder in the temporary folder, is shorter than 104 bytes (on Linux 108).
-LONGEST_PLACE = 103 - len("/gilfree-xxxxxxxx/presence.sock")
+LONGEST_PLACE = 103 - len("/gilfree-xxxxxxxxxxxx/presence.sock")
 
 log = logging.getLogger("gilfree")
 
@@ -49,23 +49,20 @@ class Keeper:
         place = tempfile.gettempdir()
         if len(os.fsencode(place)) > LONGEST_PLACE:
             place = "/tmp"
-        self.folder = tempfile.mkdtemp(prefix="gilfree-", dir=place)
+        # Made by the keeper: a folder is never without one who removes it.
+        self.folder = os.path.join(place, f"gilfree-{os.urandom(6).hex()}")
         path = [os.path.abspath(folder) for folder in sys.path]
         start = f"import runpy, sys; sys.path[:] = {path!r}; sys.argv = sys.argv[1:]; "
         start += "runpy.run_path(sys.argv[0], run_name='__main__')"
         script = str(Path(__file__).with_name("keeper.py"))
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", start, script, kind, program, self.folder, str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
-            )
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", start, script, kind, program, self.folder, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # the terminal's Ctrl-C is not for it
+        )
         try:
             self._begin(kind, program)
         except BaseException:
