@@ -99,8 +99,9 @@ def _pool(url: str) -> Any:
     }
     if not url.startswith("unix"):
         options["socket_connect_timeout"] = ANSWER_SECONDS
-    for name in sorted(options.keys() & parse_qs(urlsplit(url).query)):
-        raise ValueError(f"its option {name!r} is not free")  # redis-py would prefer it to ours
+    ours = sorted(options.keys() & parse_qs(urlsplit(url).query))
+    if ours:  # redis-py would prefer the URL's
+        raise ValueError(f"its option {ours[0]!r} is not free")
     pool = redis.ConnectionPool.from_url(url, **options)
     pool.connection_class(**pool.connection_kwargs)  # TypeError for unknown options
     return pool

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from urllib.parse import quote
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.1
@@ -26,7 +27,7 @@ class RedisServer:
 
     def __init__(self, program: str, folder: str, end: select.poll) -> None:
         path = os.path.join(folder, "redis.sock")
-        self.url = f"unix://{path}"
+        self.url = f"unix://{quote(path)}"
         options = {
             "port": "0",
             "unixsocket": path,
