@@ -156,7 +156,7 @@ def test_a_server_that_does_not_start_is_an_error_with_its_words(monkeypatch, tm
     ("letter", "length"), [("x", 72), ("x", 73), ("x", 77), ("x", 80), ("x", 110), ("é", 60), ("?#%41@ ", 60)]
 )
 def test_a_temporary_folder_with_a_long_path(look, monkeypatch, letter, length):
-    """So long that a socket's path in it is as long as it may be, or longer; or one that URLs write otherwise."""
+    """Its path is as long as one of a socket may be, or longer; or one that URLs write otherwise."""
     begin = tempfile.mkdtemp(prefix="t", dir="/tmp")
     folder = os.path.join(begin, (letter * length)[: length - len(begin) - 1])
     os.mkdir(folder)
