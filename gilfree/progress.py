@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -12,25 +13,25 @@ EVERY = 0.1  # seconds between two reports
 def check(progress: Any) -> None:
     if progress is not None and progress is not True and progress is not False and not callable(progress):
         raise TypeError(
-            f"progress is {progress!r}; accepted: True for a bar, or a callable that takes (done, total)"
+            f"progress is {progress!r:.80}; accepted: True for a bar, or a callable that takes (done, total)"
         )
 
 
 class Bar:
     """A tqdm bar as a function of (done, total)."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "it") -> None:
         try:
             from tqdm.auto import tqdm  # type: ignore[import-untyped, import-not-found, unused-ignore]
         except ImportError as error:
             raise ImportError(
-                "progress is True, which needs tqdm: install 'gilfree[progress]', or give a callable that "
-                "takes (done, total)"
+                "progress=True needs tqdm, which is not installed: "
+                "python -m pip install 'gilfree[progress]', or give a callable that takes (done, total)"
             ) from error
-        self._new = tqdm
+        self._new = partial(tqdm, unit=unit)
         self._bar: Any = None
 
-    def __call__(self, done: int, total: int | None) -> None:
+    def __call__(self, done: float, total: int | None) -> None:
         if self._bar is None:
             self._bar = self._new(total=total)
         self._bar.update(done - self._bar.n)

@@ -483,7 +483,8 @@ def test_a_bar(capfd):
 
 
 def test_no_bar_without_tqdm(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
+    for module in ("tqdm", "tqdm.auto"):
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r"tqdm, which is not installed.*gilfree\[progress\]"):
         scripts.run([["touch", tmp_path / "ran"]], progress=True)
     assert not (tmp_path / "ran").exists()

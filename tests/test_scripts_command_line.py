@@ -340,6 +340,9 @@ def test_commands_meet(ours, tmp_path, kind):
 
 
 def test_a_server_that_cannot_be_reached(ours):
+    status, output, errors, _ = ours("--sync", "", "echo", ":::", "a")
+    assert (status, output) == (255, "")
+    assert "the server's URL is ''" in errors
     status, output, errors, _ = ours("--sync", "redis://127.0.0.1:1", "echo", ":::", "a")
     assert (status, output) == (255, "")
     assert errors.startswith("python -m gilfree run: the server redis://127.0.0.1:1 is lost")

@@ -7,7 +7,10 @@ import math
 import os
 import queue
 import random
+import socket
+import sys
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -125,6 +128,22 @@ def test_a_dict(meet):
     assert len(theirs) == 0
 
 
+def test_no_two_pop_the_same(meet, pool):
+    meet().dict("d").update({str(number): number for number in range(100)})
+
+    def pop_all(meeting):
+        shared, popped = meeting.dict("d"), []
+        while True:
+            try:
+                popped.append(shared.popitem())
+            except KeyError:
+                assert len(shared) == 0
+                return popped
+
+    popped = pool.map(pop_all, [meet() for _ in range(4)])
+    assert sorted(itertools.chain(*popped)) == sorted((str(number), number) for number in range(100))
+
+
 def test_things_of_the_same_name_are_apart_by_kind_and_run(meet, url):
     meeting = meet()
     meeting.counter("x").add()
@@ -210,6 +229,24 @@ def test_a_barrier_breaks_when_a_wait_takes_too_long(meet, pool):
         wait.result()
 
 
+def test_a_wait_that_takes_too_long_passes_or_breaks_for_all(meet, pool):
+    seed = random.randrange(2**32)
+    rng = random.Random(seed)
+    barriers = [meet().barrier("b", 2) for _ in range(2)]
+
+    def passes(barrier, timeout):
+        try:
+            return barrier.wait(timeout) >= 0
+        except sync.BrokenBarrier:
+            return False
+
+    for _ in range(150):
+        other = pool.submit(passes, barriers[0], rng.uniform(0, 0.002))
+        passed = passes(barriers[1], None if rng.random() < 0.5 else rng.uniform(0, 0.002))
+        assert other.result() == passed, seed
+        barriers[0].reset()
+
+
 def test_one_that_leaves_does_not_break_a_barrier_and_one_that_fails_does(meet, pool):
     barrier = meet().barrier("b", 2)
     with meet() as leaver:
@@ -228,6 +265,20 @@ def test_one_that_leaves_does_not_break_a_barrier_and_one_that_fails_does(meet, 
         fail()
     with pytest.raises(sync.BrokenBarrier, match="'the one that fails', which takes part in it, died"):
         wait.result()
+
+
+def test_the_exit_code_0_is_no_failure(meet):
+    barrier = meet().barrier("b", 2)
+
+    def leave(code):
+        with meet() as leaver:
+            leaver.barrier("b", 2)
+            sys.exit(code)
+
+    for code, broken in ((0, False), (None, False), (1, True)):
+        with pytest.raises(SystemExit):
+            leave(code)
+        assert barrier.broken == broken
 
 
 def test_parties_are_the_same_for_all(meet):
@@ -266,6 +317,8 @@ def test_acquire(meet):
     assert not theirs.acquire(timeout=0.05)
     with pytest.raises(RuntimeError, match="lock 'l' is not acquired by this thread"):
         theirs.release()
+    assert not ours.acquire(blocking=False)  # not reentrant, and held as before
+    assert not ours.acquire(timeout=0.05)
     first = ours.token
     ours.release()
     assert theirs.acquire(timeout=0)
@@ -341,7 +394,7 @@ def test_a_queue(meet):
     for taker in (theirs, theirs, ours, theirs):
         taker.task_done()
     assert ours.join()
-    with pytest.raises(ValueError, match=r"task_done\(\) is called more often than this thread took"):
+    with pytest.raises(ValueError, match=r"task_done\(\) is called more often than this thread got"):
         ours.task_done()
 
 
@@ -380,6 +433,42 @@ def test_an_item_that_was_not_done_goes_back(meet):
         assert item == 0
         break
     assert list(items) == [0, 1, 2, 3]
+
+
+def test_an_item_of_a_loop_is_done_by_the_loop(meet):
+    items = meet().queue("q")
+    for item in ("a", "b", "c"):
+        items.put(item)
+    assert items.get() == "a"
+    loop = iter(items)
+    assert next(loop) == "b"
+    items.task_done()  # of the one that get() gave
+    with pytest.raises(ValueError, match="those of a `for` loop are done when the next is asked for"):
+        items.task_done()
+    loop.close()
+    assert list(items) == ["b", "c"]
+
+
+def test_an_item_that_kills_is_handed_out_so_often(meet):
+    waiting = meet().queue("q")
+    waiting.put("poison")
+    waiting.put("good")
+    seen = []
+
+    def work():
+        with meet() as meeting:
+            for item in meeting.queue("q", deliveries=2):
+                seen.append(item)
+                assert item != "poison"
+
+    for _ in range(2):
+        with pytest.raises(AssertionError):
+            work()
+    assert waiting.failed() == []
+    work()
+    assert seen == ["poison", "poison", "good"]
+    assert waiting.failed() == ["poison"]
+    assert waiting.join(timeout=0)
 
 
 def test_iteration_waits_for_what_others_work_on(meet, pool):
@@ -435,6 +524,16 @@ def test_outside_of_a_run(monkeypatch):
     [
         ({"url": "redis://x"}, TypeError, "accepted: both, or neither in a child"),
         ({"run": "x"}, TypeError, "accepted: both, or neither in a child"),
+        ({"url": "redis://h:x", "run": "x"}, ValueError, "its port or its database is no number"),
+        ({"url": "redis://h/x", "run": "x"}, ValueError, "its port or its database is no number"),
+        ({"url": "redis://h?db=x", "run": "x"}, ValueError, "Invalid value for .db.*; accepted: 'redis://H"),
+        ({"url": "redis://h?no=1", "run": "x"}, ValueError, "'no'.*; accepted: 'redis://HOST"),
+        (
+            {"url": "redis://h?protocol=3", "run": "x"},
+            ValueError,
+            "option 'protocol' is not free.*; accepted",
+        ),
+        ({"url": "unix://", "run": "x"}, ValueError, "the path is missing.*; accepted: 'redis://HOST"),
         ({"url": "http://x", "run": "x"}, ValueError, "accepted: 'redis://HOST:PORT/DATABASE'"),
         ({"url": 5, "run": "x"}, TypeError, "accepted: 'redis://HOST:PORT/DATABASE'"),
         ({"url": "redis://x", "run": ""}, ValueError, "the run is ''; accepted: a str that is not empty"),
@@ -471,6 +570,14 @@ def test_arguments_of_connect_are_checked(arguments, error, message):
         (lambda meeting: meeting.lock("l", math.inf), ValueError, "expiry is inf; accepted"),
         (lambda meeting: meeting.lock("l", "1"), TypeError, "expiry is '1'; accepted"),
         (lambda meeting: meeting.lock("l", 1).acquire(timeout=-2), ValueError, "timeout is -2; accepted"),
+        (
+            lambda meeting: meeting.lock("l", 1).acquire(False, 1),
+            ValueError,
+            "timeout is 1 with blocking=False",
+        ),
+        (lambda meeting: meeting.queue("q", deliveries=0), ValueError, "deliveries is 0; accepted: None, or"),
+        (lambda meeting: meeting.queue("q", deliveries=1.0), TypeError, "deliveries is 1.0; accepted: None"),
+        (lambda meeting: meeting.dict("d").get("\udc80"), ValueError, "a key of dict 'd' is .* in Unicode"),
         (lambda meeting: meeting.counter(b"n"), TypeError, "the counter's name is b'n'; accepted: a str"),
         (lambda meeting: meeting.queue("a\nb"), ValueError, "accepted: a str that is not empty, of one line"),
         (
@@ -504,11 +611,54 @@ def test_a_server_that_is_not_there(tmp_path):
     assert isinstance(raised.value, sync.ServerLost)
 
 
-def test_passwords_are_not_shown():
-    with pytest.raises(sync.ServerLost) as raised:
-        sync.connect("redis://:secret@127.0.0.1:1/0", run="x")
-    assert "redis://...@127.0.0.1:1/0" in str(raised.value)
-    assert "secret" not in str(raised.value)
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:secret@127.0.0.1:1/0", "redis://...@127.0.0.1:1/0"),
+        ("redis://127.0.0.1:1/0?password=secret", "redis://127.0.0.1:1/0?... "),
+        ("redis://:sec/ret@127.0.0.1:1/0", "redis://...@127.0.0.1:1/0"),
+        ("redis://:1/secret@127.0.0.1:1/0", "redis://...@127.0.0.1:1/0"),
+        (":secret@127.0.0.1:1/0", "...@127.0.0.1:1/0"),
+    ],
+)
+def test_passwords_are_not_shown(url, shown):
+    with pytest.raises((sync.ServerLost, ValueError)) as raised:
+        sync.connect(url, run="x")
+    assert shown in str(raised.value)
+    assert not any(word in str(raised.value) for word in ("secret", "sec/", "ret@", "'sec'"))
+
+
+def test_a_server_that_refuses_is_a_clear_error(url, kind, tmp_path):
+    if kind != "redis":
+        pytest.skip("fakeredis' server lets everybody do anything")
+    touch = [["touch", str(tmp_path / "ran")]]
+    with pytest.raises(
+        RuntimeError, match=r"refuses a step \(.*DB index is out of range\); accepted: Redis 6"
+    ):
+        scripts.run(touch, sync=f"{url}?db=99")
+    redis.Redis.from_url(url).config_set("requirepass", "secret")
+    for wrong in (url, url.replace("://", "://:terces@")):
+        with pytest.raises(
+            ConnectionError, match=r"lets nobody in \(.*\); accepted: its URL with the password"
+        ):
+            scripts.run(touch, sync=wrong)
+    assert list(tmp_path.iterdir()) == []
+    assert scripts.run(touch, sync=url.replace("://", "://:secret@"))[0].ok
+
+
+def test_something_else_than_a_server_is_a_clear_error():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with server.accept()[0] as connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(RuntimeError, match=r"refuses a step .*HTTP.*; accepted: Redis 6 or later"):
+            scripts.run([["true"]], sync=f"redis://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
 
 
 def test_a_server_that_forgets_is_an_error_and_not_a_new_beginning(meet, url):
@@ -547,6 +697,24 @@ def test_every_name_is_the_runs_own_and_expires(meet, url):
     for name in names:
         assert name.decode().startswith(f"gilfree:{run}")
         assert 0 < server.pttl(name) <= 600_000, name
+
+
+def test_names_do_not_expire_during_a_long_lease(url, monkeypatch):
+    monkeypatch.setattr("gilfree.scripts.sync.connection.EXPIRY_SECONDS", 0.6)
+    with sync.connect(url, run="r", lease=1000) as meeting:
+        meeting.counter("n").add()
+        assert not meeting.event("never").wait(timeout=1.5)
+        assert meeting.counter("n").add() == 2
+
+
+def test_who_looks_now_and_then_is_not_woken_for_ever(meet, url):
+    event, other = meet().event("e"), meet().event("e")
+    for _ in range(20):
+        assert not event.wait(timeout=0)
+        other.set()
+        other.clear()
+    server = redis.Redis.from_url(url)
+    assert [server.llen(name) for name in server.keys("*:inbox:*")] == [1]
 
 
 # ---- the command's side -----------------------------------------------------------------------------
@@ -628,6 +796,122 @@ print(meeting.counter("n").value)
 """)
     said = "this connection is of the process from which this one was forked; connect() here\n"
     assert outputs(scripts.run([path], sync=True)) == [said + "1\n"]
+
+
+def test_a_child_that_keeps_no_connection_has_left(child, kind):
+    path = child("""
+import gc
+meeting.barrier("b", 1)
+meeting.queue("q").put("item")
+meeting.queue("q").get()
+del meeting
+gc.collect()
+again = sync.connect()
+print(again.queue("q").get(timeout=60), again.barrier("b", 1).wait())
+""")
+    assert outputs(scripts.run([path], sync=True)) == ["item 0\n"]
+
+
+def test_a_loop_that_is_left_open_is_no_noise(child, kind):
+    path = child("""
+items = meeting.queue("q")
+items.put(1)
+loop = iter(items)
+print(next(loop))
+""")
+    assert outputs(scripts.run([path], sync=True)) == ["1\n"]
+
+
+def test_a_wait_that_ends_by_an_exception_breaks_the_barrier(child, kind):
+    """It would be counted twice if it was called again."""
+    path = child("""
+import os, signal, threading
+def stop(*_):
+    raise ZeroDivisionError
+signal.signal(signal.SIGUSR1, stop)
+barrier = meeting.barrier("b", 2)
+def watch():
+    while barrier.n_waiting == 0:
+        pass
+    os.kill(os.getpid(), signal.SIGUSR1)
+threading.Thread(target=watch).start()
+try:
+    barrier.wait()
+except ZeroDivisionError:
+    print(barrier.broken, barrier.n_waiting)
+""")
+    assert outputs(scripts.run([scripts.Script(path, name="me")], sync=True)) == ["True 0\n"]
+
+
+def test_a_flood_of_reports_holds_no_result_up(child, kind, tmp_path):
+    """The function that is told takes its time, too."""
+    path = child("""
+import os, time
+end = time.monotonic() + 60
+meeting.report(1, 2)
+meeting.event("flooded").set()
+while not os.path.exists(sys.argv[1]):
+    meeting.report(1, 2)
+    if time.monotonic() > end:
+        sys.exit("held up")
+""")
+    told = tmp_path / "told"
+    progress = lambda done, total: time.sleep(0.02)  # noqa: E731
+    quick = child("meeting.event('flooded').wait()")
+    results = scripts.iter([[path, told], [quick]], workers=2, sync=True, progress=progress)
+    assert next(results).command == (quick,)
+    told.touch()
+    outputs(results := list(results))
+    assert len(results) == 1
+
+
+def test_a_run_that_is_left_open_ends_with_the_parent(child, url, run):
+    path = child("meeting.counter('n').add(); meeting.event('never').wait(float(sys.argv[1]))")
+    code = """
+import sys
+from gilfree import scripts
+runs = [scripts.iter([[sys.argv[1], 0], [sys.argv[1], 1e6]], workers=2, sync=sys.argv[2]) for _ in range(2)]
+print(*(next(results).ok for results in runs))
+"""
+    assert run(code, path, url).stdout == "True True\n"
+    assert redis.Redis.from_url(url).keys("*") == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_process_forked_from_the_parent_takes_nothing_away(child, kind, run, tmp_path):
+    """Neither by its end nor by staying."""
+    path = child("""
+import os
+while not os.path.exists(sys.argv[1]):
+    pass
+print(meeting.counter("n").add())
+""")
+    code = """
+import os, signal, sys, time
+from gilfree import scripts
+for result in scripts.iter([[sys.executable, "-c", ""], sys.argv[1:]], workers=2, sync=True):
+    print(result.stdout, result.stderr, end="", flush=True)
+    if result.index == 0:
+        if os.fork() == 0:
+            sys.exit()
+        os.wait()
+        stays = os.fork()
+        if stays == 0:
+            time.sleep(1000)
+        open(sys.argv[2], "w").close()
+os.kill(stays, signal.SIGKILL)
+"""
+    flags = ("-W", "ignore::DeprecationWarning")  # of fork() where there are threads
+    ended = run(code, path, str(tmp_path / "go"), flags=flags, code=None)
+    assert (ended.returncode, ended.stdout.split()) == (0, ["1"])
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [(5, TypeError), (b"x", TypeError), ("a\0b", ValueError)], ids=["int", "bytes", "null"]
+)
+def test_a_scripts_name_is_checked(name, error):
+    with pytest.raises(error, match=r"a script's name is .*; accepted: "):
+        scripts.Script("child.py", name=name)
 
 
 def test_reports_arrive_as_shares(child, kind):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 TIMES = 20
+# So many of them side by side, where each has to wait.
+LANES = 2
 # Until what has been killed is gone, on a busy machine.
 PATIENCE = 60
 
@@ -194,37 +197,38 @@ print(sorted(map(int, meeting.dict("done"))) == list(range(200)), len(killed))
 
 def test_the_lock_of_a_killed_child_expires(child, kind, seed):
     victim = child("""
-number = sys.argv[1]
-look_up(f"turn {number}")
-lock = meeting.lock("l", expiry=0.2)
+number, lane = sys.argv[1:]
+meeting.event(f"turn {number}").wait()
+lock = meeting.lock(lane, expiry=0.2)
 lock.acquire()
-guarded = meeting.dict("d", lock=lock)
+guarded = meeting.dict(lane, lock=lock)
 shared[f"victim {number}"] = os.getpid()
 while True:
     guarded["by"] = number
     lock.extend()
 """)
     killer = child(f"""
-rng = random.Random(int(sys.argv[1]))
-lock = meeting.lock("l", expiry=60)
+seed, lane = sys.argv[1:]
+rng = random.Random(seed)
+lock = meeting.lock(lane, expiry=60)
 tokens = []
-for number in range({TIMES}):
-    shared[f"turn {{number}}"] = True
+for number in range(int(lane), {TIMES}, {LANES}):
+    meeting.event(f"turn {{number}}").set()
     pid = look_up(f"victim {{number}}")
     time.sleep(rng.uniform(0, 0.05))
     os.kill(pid, signal.SIGKILL)
     with lock:
         tokens.append(lock.token)
-        guarded = meeting.dict("d", lock=lock)
+        guarded = meeting.dict(lane, lock=lock)
         guarded["by"] = "killer"
         assert guarded["by"] == "killer"
 print(tokens == sorted(set(tokens)), len(tokens))
 """)
-    results = scripts.run(
-        [[killer, seed], *[[victim, number] for number in range(TIMES)]], workers=6, sync=True
-    )
-    assert outputs(results[:1]) == [f"True {TIMES}\n"]
-    assert [result.returncode for result in results[1:]] == [-signal.SIGKILL] * TIMES
+    killers = [[killer, f"{seed} {lane}", lane] for lane in range(LANES)]
+    victims = [[victim, number, number % LANES] for number in range(TIMES)]
+    results = scripts.run([*killers, *victims], workers=4 * LANES, sync=True)
+    assert outputs(results[:LANES]) == [f"True {TIMES // LANES}\n"] * LANES
+    assert [result.returncode for result in results[LANES:]] == [-signal.SIGKILL] * TIMES
 
 
 def test_a_write_of_a_stopped_holder_of_a_lock_is_refused(child, kind, seed):
@@ -364,47 +368,93 @@ def processes():
     return found
 
 
-def server_of(pid, kind):
-    """The server's process, of the run of this process."""
+def keeper_and_server(kind, folder=""):
+    """Their processes, of the run of this process that has the folder."""
     found = processes()
-    (keeper,) = [own for own, parent, command in found if parent == pid and "keeper.py" in command]
+    (keeper,) = [
+        own
+        for own, parent, command in found
+        if parent == os.getpid() and "keeper.py" in command and folder in command
+    ]
     if kind == "fakeredis":
-        return keeper
+        return keeper, keeper
     (server,) = [own for own, parent, _ in found if parent == keeper]
-    return server
+    return keeper, server
 
 
 def test_the_kill_of_the_server_is_an_error_in_every_child(child, kind, seed, caplog):
-    rng = random.Random(seed)
-    path = child("print('begun', file=open(sys.argv[1], 'w'))\n" + USES)
-    for number in range(TIMES):
+    begin = """
+import json
+folder = os.path.dirname(json.loads(os.environ["GILFREE_SYNC"])["presence"])
+begun = sys.argv[1]
+with open(f"{begun}.{os.getpid()}", "w") as file:
+    file.write(folder)
+os.rename(file.name, begun)
+"""
+    path = child(begin + USES)
+
+    def kill_one(number):
+        rng = random.Random(f"{seed} {number}")
         begun = Path(f"{path}.{number}")
-        results = []
-        run = threading.Thread(
-            target=lambda begun=begun, results=results: results.extend(
-                scripts.run([[path, begun]] * 2, workers=2, sync=True)
-            )
-        )
-        run.start()
-        while not begun.exists():
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.2))
-        os.kill(server_of(os.getpid(), kind), signal.SIGKILL)
-        run.join(PATIENCE)
-        assert not run.is_alive()
-        for result in results:
-            if result.returncode == 0:
-                lines = result.stdout.splitlines()
-                assert len(lines) == 5
-            else:  # it was not at its threads yet
-                last = result.stderr.splitlines()[-1]
-                assert last.startswith("gilfree.scripts.sync.errors.ServerLost: "), result.stderr
-                lines = [last.partition(": ")[2]]
-            for line in lines:
-                assert line.startswith("the server ")
-                assert "is lost (" in line
-                assert "scripts.run started it for this run, and it ended or hangs" in line
+        with ThreadPoolExecutor(1) as thread:
+            run = thread.submit(scripts.run, [[path, begun]] * 2, workers=2, sync=True)
+            while not begun.exists():
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.2))
+            os.kill(keeper_and_server(kind, begun.read_text())[1], signal.SIGKILL)
+            return run.result(PATIENCE)
+
+    with ThreadPoolExecutor(2 * LANES) as lanes:
+        runs = list(lanes.map(kill_one, range(TIMES)))
+    for result in itertools.chain(*runs):
+        if result.returncode == 0:
+            lines = result.stdout.splitlines()
+            assert len(lines) == 5
+        else:  # it was not at its threads yet
+            last = result.stderr.splitlines()[-1]
+            assert last.startswith("gilfree.scripts.sync.errors.ServerLost: "), result.stderr
+            lines = [last.partition(": ")[2]]
+        for line in lines:
+            assert line.startswith("the server ")
+            assert "is lost (" in line
+            assert "scripts.run started it for this run, and it ended or hangs" in line
     assert "is lost" in caplog.text
+
+
+def test_a_death_is_told_once_a_server_that_hung_answers(child, kind, url, monkeypatch, caplog, tmp_path):
+    monkeypatch.setattr("gilfree.scripts.sync.connection.ANSWER_SECONDS", 1.0)
+    victim = child("""
+meeting.barrier(sys.argv[1], 2)
+shared[sys.argv[1]] = os.getpid()
+meeting.event('never').wait()
+""")
+    waiter = child("""
+barrier = meeting.barrier("second", 2)
+with open(sys.argv[1] + "~", "w") as file:
+    print(look_up("first"), look_up("second"), file=file)
+os.rename(file.name, sys.argv[1])
+try:
+    barrier.wait()
+except sync.BrokenBarrier as error:
+    print(error.participant)
+""")
+    ready = tmp_path / "ready"
+    _, server = keeper_and_server(kind)
+    commands = [*(scripts.Script(victim, name, name=name) for name in ("first", "second")), [waiter, ready]]
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(scripts.run, commands, workers=3, sync=url)
+        while not ready.exists():
+            time.sleep(0.01)
+        os.kill(server, signal.SIGSTOP)
+        try:
+            first, second = map(int, ready.read_text().split())
+            os.kill(first, signal.SIGKILL)
+            while "is lost (" not in caplog.text:
+                time.sleep(0.01)
+            os.kill(second, signal.SIGKILL)
+        finally:
+            os.kill(server, signal.SIGCONT)
+        assert outputs(run.result(PATIENCE)[2:]) == ["second\n"]
 
 
 def test_a_server_that_hangs_is_lost(child, monkeypatch):
@@ -476,10 +526,7 @@ except sync.ServerLost:
     run.start()
     while not begun.exists():
         time.sleep(0.01)
-    server = server_of(os.getpid(), kind)
-    (keeper,) = [
-        own for own, parent, command in processes() if parent == os.getpid() and "keeper.py" in command
-    ]
+    keeper, server = keeper_and_server(kind)
     os.kill(keeper, signal.SIGKILL)
     run.join(PATIENCE)
     assert not run.is_alive()

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -151,12 +152,88 @@ def test_a_server_that_does_not_start_is_an_error_with_its_words(monkeypatch, tm
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_temporary_folder_with_a_long_path(look, kind, monkeypatch, tmp_path):
-    """Longer than the path of a socket may be."""
-    folder = tmp_path / ("x" * 100)
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+@pytest.mark.parametrize(
+    ("letter", "length"), [("x", 72), ("x", 73), ("x", 77), ("x", 80), ("x", 110), ("é", 60), ("?#%41@ ", 60)]
+)
+def test_a_temporary_folder_with_a_long_path(look, monkeypatch, letter, length):
+    """Its path is as long as one of a socket may be, or longer; or one that URLs write otherwise."""
+    begin = tempfile.mkdtemp(prefix="t", dir="/tmp")
+    folder = os.path.join(begin, (letter * length)[: length - len(begin) - 1])
+    os.mkdir(folder)
+    monkeypatch.setattr(tempfile, "tempdir", folder)
     assert look("print(meeting.counter('n').add())") == ["1"]
+    os.rmdir(folder)
+    os.rmdir(begin)
+
+
+@has_server
+def test_what_a_private_server_has_does_not_expire(look):
+    """Or it would be lost while the machine is suspended."""
+    (left,) = look("""
+import redis
+meeting.counter("n").add()
+server = redis.Redis.from_url(address["url"])
+print(min(server.ttl(name) for name in server.keys()))
+""")
+    assert int(left) > 365 * 24 * 3600
+
+
+def test_ctrl_c_while_the_server_starts(popen, tmp_path):
+    program, started = tmp_path / "redis-server", tmp_path / "started"
+    program.write_text(f"#!/bin/sh\ntouch {started}\nexec sleep 1000\n")
+    program.chmod(0o755)
+    code = "from gilfree import scripts; scripts.run([['true']], sync=True)"
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+    with popen(code, env=environment) as process:
+        while not started.exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)  # the server has 30 s to start
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["redis-server", "started"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="no /proc")
+def test_deaths_are_told_late_where_too_many_files_are_open(run, kind, tmp_path):
+    victim, waiter = tmp_path / "victim.py", tmp_path / "waiter.py"
+    begin = """
+import os, signal, sys
+from gilfree.scripts import sync
+while not os.path.exists(sys.argv[1]):
+    pass
+meeting = sync.connect()
+barrier = meeting.barrier("b", 2)
+"""
+    victim.write_text(begin + "os.kill(os.getpid(), signal.SIGKILL)")
+    waiter.write_text(
+        begin + "try: barrier.wait(60)\nexcept sync.BrokenBarrier as error: print(error.participant)"
+    )
+    code = """
+import logging, os, resource, sys
+from gilfree import scripts
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+class Raise(logging.Handler):
+    def emit(self, record):
+        print(record.getMessage(), flush=True)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+folder = sys.argv[1]
+log = logging.getLogger("gilfree")
+names = ("victim", "waiter")
+children = [scripts.Script(f"{folder}/{name}.py", f"{folder}/go", name=name) for name in names]
+for result in scripts.iter([[sys.executable, "-c", ""], *children], workers=3, sync=True):
+    print(result.stdout, result.stderr, end="", flush=True)
+    if result.index == 0:
+        log.handlers = [Raise()]
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+        os.mkdir(f"{folder}/go")
+"""
+    said = run(code, str(tmp_path), code=0 if kind == "redis" else None).stdout.split("\n")
+    assert said[0].lstrip().startswith("deaths are told late, as the parent can't be connected to: ")
+    assert said[1].strip() == "victim"
 
 
 def test_the_gil_stays_off(kind, run, tmp_path):

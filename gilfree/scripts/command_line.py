@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace) -> int:
             joblog=options.joblog,
             resume="failed" if options.resume_failed else options.resume,
             progress=options.bar,
-            sync=True if options.sync == "private" else options.sync or False,
+            sync={None: False, "private": True}.get(options.sync, options.sync),
             programs_must_exist=False,
             tags=options.tag,
         ),

@@ -45,6 +45,10 @@ class Script:
     def __init__(self, path: str | os.PathLike[str], /, *arguments: Word, name: str | None = None) -> None:
         self.path = _word(path)
         self.arguments = tuple(_word(argument) for argument in arguments)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"a script's name is {name!r:.80}; accepted: None, or a str")
+        if name and "\0" in name:
+            raise ValueError(f"a script's name is {name!r:.80}; accepted: a str without a null")
         self.name = name
 
     def __repr__(self) -> str:

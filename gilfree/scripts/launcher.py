@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import operator
 import os
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -126,6 +128,17 @@ def iter(
     return Run(commands, options).results()
 
 
+_open: weakref.WeakSet[Generator[ScriptResult, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    # Later, while the interpreter is taken down, no thread can be waited for, and what is needed may be gone.
+    for results in list(_open):
+        with contextlib.suppress(ValueError):  # it is iterated over by a thread that nobody waits for
+            results.close()
+
+
 class Run:
     """A checked run. Nothing is started, written or created before results() is iterated over."""
 
@@ -153,6 +166,11 @@ class Run:
         )
 
     def results(self) -> Generator[ScriptResult, None, None]:
+        results = self._results()
+        _open.add(results)
+        return results
+
+    def _results(self) -> Generator[ScriptResult, None, None]:
         with contextlib.ExitStack() as stack:
             log = self._open_log(stack)
             done = dict(log.done) if log else {}

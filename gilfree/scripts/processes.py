@@ -9,6 +9,8 @@ import time
 
 # The environment variable that holds the run's mark, and those of the runs around it, separated by colons.
 MARK_VARIABLE = "GILFREE_RUN"
+# In a run whose children meet: which command a child is, by its index and name.
+CHILD_VARIABLE = "GILFREE_CHILD"
 
 
 def peak_memory(pid: int) -> int | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
+
+from gilfree.progress import Bar, check
 
 
 class Progress:
@@ -16,25 +17,19 @@ class Progress:
         self._done, self._total = 0, total
         self._shares: dict[int, float] = {}  # of the commands that run, by index
         self._finished: set[int] = set()
-        self._bar: Any = None
-        self._make_bar: Any = None
-        self._tell = wanted if callable(wanted) else None
-        if wanted is True:
-            self._make_bar = _tqdm()
-        elif wanted is not False and self._tell is None:
-            raise TypeError(
-                f"progress is {wanted!r:.80}; accepted: True, False, or a function of (done, total)"
-            )
+        check(wanted)
+        self._bar = Bar(unit="job") if wanted is True else None
+        self._tell = wanted if callable(wanted) else self._bar
 
     def __enter__(self) -> Progress:
-        if self._make_bar:
-            self._bar = self._make_bar(total=self._total, unit="job")
+        if self._bar:
+            self._show()  # before the first command is done
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
+        if self._bar:
             self._bar.close()
 
     def finished(self, index: int) -> None:
@@ -54,17 +49,5 @@ class Progress:
     def _show(self) -> None:
         # Exact sums: what a command added is taken away again.
         done = self._done + math.fsum(self._shares.values()) if self._shares else self._done
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-        if self._tell is not None:
+        if self._tell:
             self._tell(done, self._total)
-
-
-def _tqdm() -> Any:
-    try:
-        return importlib.import_module("tqdm").tqdm
-    except ImportError as error:
-        raise ImportError(
-            "progress=True needs tqdm, which is not installed: python -m pip install 'gilfree[progress]', or "
-            "give a function of (done, total)"
-        ) from error

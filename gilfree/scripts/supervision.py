@@ -73,9 +73,12 @@ class Supervision:
         self._plan = b""
         buffer = bytearray()
         while True:
-            if self._wakeup and self._wakeup.fileno() in dict(self._poll.poll()):
-                yield ("reports",)
-                continue
+            if self._wakeup:
+                readable = dict(self._poll.poll())
+                if self._wakeup.fileno() in readable:
+                    yield ("reports",)
+                if self._channel.fileno() not in readable:
+                    continue
             received = self._receive()
             if not received:
                 break

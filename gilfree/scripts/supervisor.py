@@ -23,7 +23,7 @@ import select
 import signal
 import time
 
-from gilfree.scripts.processes import end_marked, peak_memory, signal_group
+from gilfree.scripts.processes import CHILD_VARIABLE, end_marked, peak_memory, signal_group
 from gilfree.scripts.streams import LineStream, Spill, Stream
 
 TYPE_CHECKING = False
@@ -44,10 +44,6 @@ BACKLOG_CAP = 1024 * 1024
 READ_BYTES = 1024 * 1024
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as a shell says it
-
-
-# In a run whose children meet: which command a child is, by its index and name.
-CHILD_VARIABLE = b"GILFREE_CHILD"
 
 
 def pack(message: Any) -> bytes:
@@ -249,7 +245,8 @@ class Supervisor:
         environment: dict[bytes, bytes] = self.plan["environment"]
         if self.plan["names"] is None:
             return environment
-        return {**environment, CHILD_VARIABLE: b"%d %s" % (job.index, self.plan["names"][job.index])}
+        child = b"%d %s" % (job.index, self.plan["names"][job.index])
+        return {**environment, os.fsencode(CHILD_VARIABLE): child}
 
     def outputs(self, job: Job) -> list[int]:
         """Where the child will write to, as descriptors to be closed here once it runs."""

@@ -70,10 +70,7 @@ class Connection:
         self.name = participant.name
 
     def barrier(self, name: str, parties: int) -> Barrier:
-        if isinstance(parties, bool) or not isinstance(parties, int):
-            raise TypeError(f"parties is {parties!r:.80}; accepted: a number from 1")
-        if parties < 1:
-            raise ValueError(f"parties is {parties}; accepted: a number from 1")
+        _number(parties, "parties", "a number from 1")
         return Barrier(self._participant, check_name(name, "barrier's name"), parties)
 
     def lock(self, name: str, expiry: float) -> Lock:
@@ -87,8 +84,12 @@ class Connection:
     def event(self, name: str) -> Event:
         return Event(self._participant, check_name(name, "event's name"))
 
-    def queue(self, name: str) -> Queue:
-        return Queue(self._participant, check_name(name, "queue's name"))
+    def queue(self, name: str, *, deliveries: int | None = None) -> Queue:
+        """`deliveries`: so often an item is handed out at most, None: without end. Those that were, and are
+        not done, are in failed()."""
+        if deliveries is not None:
+            _number(deliveries, "deliveries", "None, or a number from 1")
+        return Queue(self._participant, check_name(name, "queue's name"), deliveries)
 
     def dict(self, name: str, *, lock: Lock | None = None) -> Dict:
         """With a lock: written to only while this thread holds it, else LockLost."""
@@ -116,6 +117,13 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         connections.leave(self._participant, error)
+
+
+def _number(given: object, name: str, accepted: str) -> None:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"{name} is {given!r:.80}; accepted: {accepted}")
+    if given < 1:
+        raise ValueError(f"{name} is {given}; accepted: {accepted}")
 
 
 def _seconds(given: object, name: str) -> float:

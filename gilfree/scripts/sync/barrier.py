@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from gilfree.scripts.sync.connection import Participant, check_timeout
-from gilfree.scripts.sync.errors import BrokenBarrier
+from gilfree.scripts.sync.errors import BrokenBarrier, ServerLost
 
 # name, parties
 JOIN = """
@@ -46,6 +48,16 @@ await('barrier', arg(1), arg(4))
 return {'waiting'}
 """
 
+# name, generation and resets at arrival, who. One step: it may have been passed, or broken, a moment ago.
+GIVE_UP = """
+local state = redis.call('HMGET', key('barrier', arg(1)), 'generation', 'resets', 'why', 'who')
+if state[1] ~= arg(2) then return {'passed'} end
+if state[2] ~= arg(3) then return {'broken', 'reset', ''} end
+if state[3] then return {'broken', state[3], state[4]} end
+break_barrier(arg(1), 'timed out', arg(4))
+return {'broken', 'timed out', arg(4)}
+"""
+
 # name, why, who
 BREAK = "break_barrier(arg(1), arg(2), arg(3)) return {'ok'}"
 
@@ -85,7 +97,8 @@ class Barrier:
         """Wait until `parties` have called this; from 0 up to parties - 1, different for each.
 
         BrokenBarrier if it is, or gets, broken: by the death of one that takes part (`participant` is its
-        name), by abort() or reset(), or as a wait took longer than its timeout in seconds.
+        name), by abort() or reset(), or as a wait took longer than its timeout in seconds. An
+        exception in here, as of Ctrl-C, aborts it.
         """
         timeout = check_timeout(timeout)
         place: list[bytes] = []  # how many were there before, generation, resets
@@ -97,21 +110,21 @@ class Barrier:
                 answer = self._participant.step(ARRIVE, self.name, inbox)
                 if answer[0] == b"passed":
                     return int(answer[1])
-            if answer[0] == b"broken":
-                raise self._broken(answer[1].decode(), answer[2].decode())
-            if answer[0] == b"passed":
-                return int(place[0])
             place[:] = place or answer[1:]
-            return None
+            return self._passed(answer, place)
 
         try:
             found = self._participant.wait(arrived, timeout)
-        except KeyboardInterrupt:
-            self.abort()
+            if found is None:
+                me = self._participant.name
+                found = self._passed(self._participant.step(GIVE_UP, self.name, *place[1:], me), place)
+        except (BrokenBarrier, ServerLost):
             raise
-        if found is None:
-            self._participant.step(BREAK, self.name, "timed out", self._participant.name)
-            raise self._broken("timed out", self._participant.name)
+        except BaseException:
+            with contextlib.suppress(ServerLost, RuntimeError):  # then nobody can be told
+                self.abort()
+            raise
+        assert found is not None
         return found
 
     def abort(self) -> None:
@@ -129,6 +142,11 @@ class Barrier:
     @property
     def n_waiting(self) -> int:
         return int(self._participant.step(STATE, self.name)[1])
+
+    def _passed(self, answer: list[bytes], place: list[bytes]) -> int | None:
+        if answer[0] == b"broken":
+            raise self._broken(answer[1].decode(), answer[2].decode())
+        return int(place[0]) if answer[0] == b"passed" else None
 
     def _broken(self, why: str, who: str) -> BrokenBarrier:
         reason = {

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import shlex
 import socket
 import sys
@@ -15,16 +16,15 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from gilfree.scripts.processes import CHILD_VARIABLE
 from gilfree.scripts.sync import lua
 from gilfree.scripts.sync.errors import LockLost, ServerLost
 
-# How a parent tells its children where they meet; and each, which command it is, by index and name.
+# How a parent tells its children where they meet.
 ADDRESS_VARIABLE = "GILFREE_SYNC"
-CHILD_VARIABLE = "GILFREE_CHILD"
 
 # No answer of the server takes longer, or it is lost.
 ANSWER_SECONDS = 10.0
@@ -32,6 +32,10 @@ ANSWER_SECONDS = 10.0
 SLICE_SECONDS = 0.5
 # A named server forgets a run so long after the last sign of life of its parent, or of its participants.
 EXPIRY_SECONDS = 600.0
+# A private one ends with its run. So it forgets nothing, also while the parent, or the machine, is suspended.
+PRIVATE_EXPIRY_SECONDS = 1e9
+# So often, of an expiry.
+RENEWALS = 20
 # Of a participant that no parent watches: so long after its last sign of life it counts as dead.
 LEASE_SECONDS = 10.0
 
@@ -53,14 +57,61 @@ def import_redis() -> Any:
 def check_url(url: object, accepted: str = URL_ACCEPTED) -> str:
     if not isinstance(url, str):
         raise TypeError(f"the server's URL is {url!r:.200}; accepted: {accepted}")
-    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError(f"the server's URL is {without_password(url)!r:.200}; accepted: {accepted}")
+    try:
+        parts = urlsplit(url)
+        scheme, path = parts.scheme, parts.path
+        if scheme not in ("redis", "rediss", "unix"):
+            raise ValueError(f"the scheme {scheme!r} is unknown")
+        if scheme == "unix" and not path:
+            raise ValueError("the path is missing")
+        if scheme != "unix" and not (_has_port(parts) and re.fullmatch(r"/?|/\d+/?", path)):
+            # Not what is there instead: it may be of a password.
+            raise ValueError(
+                "its port or its database is no number; in a password, /, ? and # are %2F, %3F, %23"
+            )
+        _pool(url)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the server's URL is {without_password(url)!r:.200} ({error}); accepted: {accepted}"
+        ) from error
     return url
 
 
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        parts.port  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _pool(url: str) -> Any:
+    """redis-py's connections to it; none is made yet."""
+    redis = import_redis()
+    backoff = importlib.import_module("redis.backoff").NoBackoff()
+    options: dict[str, Any] = {
+        "socket_timeout": ANSWER_SECONDS,
+        # None: whether a step was taken before its answer got lost cannot be known.
+        "retry": importlib.import_module("redis.retry").Retry(backoff, 0),
+        "protocol": 2,
+        "decode_responses": False,
+        "encoding": "utf-8",
+    }
+    if not url.startswith("unix"):
+        options["socket_connect_timeout"] = ANSWER_SECONDS
+    ours = sorted(options.keys() & parse_qs(urlsplit(url).query))
+    if ours:  # redis-py would prefer the URL's
+        raise ValueError(f"its option {ours[0]!r} is not free")
+    pool = redis.ConnectionPool.from_url(url, **options)
+    pool.connection_class(**pool.connection_kwargs)  # TypeError for unknown options
+    return pool
+
+
 def without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    return url if not at else f"{head.partition('://')[0]}://...@{tail}"
+    scheme, _, rest = url.rpartition("://")
+    login, at, place = rest.rpartition("@")
+    place, _, options = place.partition("?")
+    return f"{scheme}{'://' if scheme else ''}{'...' if login else ''}{at}{place}{'?...' if options else ''}"
 
 
 def check_name(name: object, what: str) -> str:
@@ -102,21 +153,16 @@ class Server:
         self.root = f"gilfree:{run}"
         self.identity = identity
         self._redis = import_redis()
-        backoff = importlib.import_module("redis.backoff").NoBackoff()
-        # No retries: whether a step was taken before its answer got lost cannot be known.
-        retry = importlib.import_module("redis.retry").Retry(backoff, 0)
-        options: dict[str, Any] = {"socket_timeout": ANSWER_SECONDS, "retry": retry, "protocol": 2}
-        if not url.startswith("unix"):
-            options["socket_connect_timeout"] = ANSWER_SECONDS
-        self.client = self._redis.Redis.from_url(url, **options)
+        self._pool = _pool(url)
+        self.client = self._redis.Redis(connection_pool=self._pool)
+        self._milliseconds = int(1000 * (PRIVATE_EXPIRY_SECONDS if private else EXPIRY_SECONDS))
         self._digests: dict[str, str] = {}  # of the scripts that the server has
 
     def open(self, must_be_new: bool) -> None:
         """Make the run's key, or take the identity of the one that is there."""
         identity = os.urandom(8).hex()
         with self.losing():
-            milliseconds = int(EXPIRY_SECONDS * 1000)
-            new = self.client.set(self.root, identity, px=milliseconds, nx=True)
+            new = self.client.set(self.root, identity, px=self._milliseconds, nx=True)
             if not new and must_be_new:
                 raise RuntimeError(f"{self.root!r} is on the server {self.where} already")
             kept = identity.encode() if new else self.client.get(self.root)
@@ -132,7 +178,7 @@ class Server:
 
     def run_script(self, script: str, *arguments: Any, guard: tuple[str, int] | None = None) -> list[Any]:
         lock, token = guard or ("", "")
-        given = (1, self.root, self.identity, int(EXPIRY_SECONDS * 1000), self.me, lock, token, *arguments)
+        given = (1, self.root, self.identity, self._milliseconds, self.me, lock, token, *arguments)
         with self.losing():
             answer = self._evaluate(lua.PRELUDE + script, given)
         if answer[0] == b"gone":
@@ -162,16 +208,21 @@ class Server:
                 return answer
             except self._redis.exceptions.NoScriptError:
                 # Its scripts were flushed. Not on a connection that fakeredis is about to close.
-                self.client.connection_pool.disconnect(inuse_connections=False)
+                self._pool.disconnect(inuse_connections=False)
         answer = self.client.eval(script, *arguments)
         self._digests[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
         return answer
 
     @contextlib.contextmanager
     def losing(self) -> Any:
-        """What redis-py raises when a server is lost, as ServerLost."""
+        """What redis-py raises as ServerLost; as RuntimeError, if the server is there, but refuses."""
         try:
             yield
+        except self._redis.AuthenticationError as error:
+            raise ServerLost(
+                f"the server {self.where} lets nobody in ({error}); accepted: its URL with the password, "
+                "or with the user and the password: 'redis://USER:PASSWORD@HOST'"
+            ) from error
         except (self._redis.ConnectionError, self._redis.TimeoutError, OSError) as error:
             advice = (
                 "scripts.run started it for this run, and it ended or hangs; start the run again"
@@ -181,6 +232,11 @@ class Server:
             raise ServerLost(
                 f"the server {self.where} is lost ({error}); whether the last step was taken is not known, "
                 f"and what the children of the run {self.run!r} share cannot be reached: {advice}"
+            ) from error
+        except self._redis.RedisError as error:
+            raise RuntimeError(
+                f"the server {self.where} refuses a step ({error}); accepted: Redis 6 or later, or Valkey, "
+                "that is no cluster and no replica, has memory left, and lets the user run scripts"
             ) from error
 
     def wait(self, attempt: Callable[[str], T | Later | None], timeout: float | None) -> T | None:
@@ -203,7 +259,7 @@ class Server:
                 self.client.blpop([inbox], timeout=max(left, 0.001))
 
     def close(self) -> None:
-        self.client.close()
+        self._pool.disconnect()
 
 
 _open: weakref.WeakSet[Participant] = weakref.WeakSet()
@@ -219,15 +275,19 @@ class Participant:
         self._pid = os.getpid()
         self._ended = threading.Event()
         self._lease = "" if presence else str(int(lease * 1000))
+        # Nobody has it any more, and it was not closed: it has left, and did not die.
+        self._farewell = weakref.finalize(self, _say_farewell, presence)
+        self._farewell.atexit = False
         server.run_script(lua.JOIN, name, self._lease)
         _open.add(self)
         if not presence:
-            threading.Thread(target=self._renew, args=(lease / 4,), name="gilfree-sync", daemon=True).start()
+            pause = min(lease / 4, EXPIRY_SECONDS / RENEWALS)
+            threading.Thread(target=self._renew, args=(pause,), name="gilfree-sync", daemon=True).start()
 
     def _renew(self, pause: float) -> None:
         while not self._ended.wait(pause):
             # If the server is lost, whoever uses the connection is told.
-            with contextlib.suppress(ServerLost):
+            with contextlib.suppress(ServerLost, RuntimeError):
                 self.server.run_script(lua.RENEW, self._lease)
 
     def step(self, script: str, *arguments: Any, guard: tuple[str, int] | None = None) -> list[Any]:
@@ -237,6 +297,11 @@ class Participant:
     def wait(self, attempt: Callable[[str], T | Later | None], timeout: float | None) -> T | None:
         self.check()
         return self.server.wait(attempt, timeout)
+
+    @property
+    def here(self) -> bool:
+        """Not closed, and not of another process."""
+        return self._pid == os.getpid() and not self._ended.is_set()
 
     def check(self) -> None:
         if self._pid != os.getpid():
@@ -260,9 +325,10 @@ class Participant:
             raise ServerLost(f"the parent of the run {self.server.run!r} is gone ({error})") from error
 
     def close(self, cleanly: bool = True) -> None:
-        if self._ended.is_set() or self._pid != os.getpid():
+        if not self.here:
             return
         self._ended.set()
+        self._farewell.detach()
         try:
             self.server.run_script(lua.PART, self.server.me, int(cleanly))
         finally:
@@ -272,8 +338,17 @@ class Participant:
 
     def forget(self) -> None:
         """In a forked process: the socket would say that its parent is alive."""
+        self._farewell.detach()
         if self._presence:
             self._presence.close()
+
+
+def _say_farewell(presence: socket.socket | None) -> None:
+    """To the parent only: it runs when garbage is collected, in whatever the thread is about."""
+    if presence:
+        with contextlib.suppress(OSError):  # the parent is gone
+            presence.sendall(b'{"left": true}\n')
+        presence.close()
 
 
 def _at_exit() -> None:
@@ -319,16 +394,16 @@ def join(url: str | None, run: str | None, name: str | None, lease: float) -> Pa
     server = Server(
         address["url"], address["run"], me, identity=address["identity"], private=address["private"]
     )
-    presence = _be_present(address["presence"], me, name, int(index or -1))
+    presence = _be_present(address["presence"], me, int(index or -1))
     return Participant(server, name, presence, lease)
 
 
-def _be_present(path: str, me: str, name: str, index: int) -> socket.socket | None:
+def _be_present(path: str, me: str, index: int) -> socket.socket | None:
     """A socket to the parent: it closes when this process ends, however it ends. None if out of its reach."""
     presence = socket.socket(socket.AF_UNIX)
     try:
         presence.connect(path)
-        hello = {"me": me, "name": name, "index": index}
+        hello = {"me": me, "index": index}
         presence.sendall(json.dumps(hello).encode() + b"\n")
     except OSError:
         presence.close()
@@ -336,8 +411,8 @@ def _be_present(path: str, me: str, name: str, index: int) -> socket.socket | No
     return presence
 
 
-def leave(participant: Participant, error: BaseException | None, trace: TracebackType | None = None) -> None:
-    if error is None:
+def leave(participant: Participant, error: BaseException | None) -> None:
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         participant.close()
         return
     # The error that is under way says more than that the server is lost, too.

@@ -86,6 +86,14 @@ class Dict(MutableMapping[str, Any]):
         pairs = [part for key, value in items for part in (self._check(key), values.encode(value))]
         self._write(UPDATE, *pairs)
 
+    def popitem(self) -> tuple[str, Any]:
+        """Any of it; no two get the same."""
+        for key in self:
+            answer = self._write(POP, key)
+            if not self._none(answer):
+                return key, values.decode(answer[1])
+        raise KeyError(f"dict {self.name!r} is empty")
+
     def clear(self) -> None:
         self._write(CLEAR)
 
@@ -110,6 +118,12 @@ class Dict(MutableMapping[str, Any]):
     def _check(self, key: object) -> str:
         if not isinstance(key, str):
             raise TypeError(f"a key of dict {self.name!r} is {key!r:.80}; accepted: a str")
+        try:
+            key.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"a key of dict {self.name!r} is {key!r:.80}; accepted: a str in Unicode"
+            ) from error
         return key
 
     @staticmethod

@@ -1,8 +1,8 @@
 """The keeper: a process that holds a run's folder, and its private server, as long as the parent lives.
 
 It runs as a script, python -I keeper.py KIND PROGRAM FOLDER PARENT, and imports nothing of gilfree. It says
-the server's URL on stdout once that can be connected to. What holds: when its stdin closes or the parent's
-process ends, whatever the reason, the server is killed and the folder removed.
+the server's URL on stdout once that can be connected to. What holds: when its stdin closes or is written to,
+or the parent's process ends, whatever the reason, the server is killed and the folder removed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from urllib.parse import quote
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.1
@@ -24,9 +25,9 @@ POLL_SECONDS = 0.1
 class RedisServer:
     """redis-server, or valkey-server, on a Unix socket in the folder, and on nothing else."""
 
-    def __init__(self, program: str, folder: str) -> None:
+    def __init__(self, program: str, folder: str, end: select.poll) -> None:
         path = os.path.join(folder, "redis.sock")
-        self.url = f"unix://{path}"
+        self.url = f"unix://{quote(path)}"
         options = {
             "port": "0",
             "unixsocket": path,
@@ -49,7 +50,9 @@ class RedisServer:
                     said = log_text.read().strip()
                 self.end()
                 raise SystemExit(f"{program} did not start: {said[-2000:]}")
-            time.sleep(0.002)
+            if end.poll(2):
+                self.end()
+                raise SystemExit(f"{program} was not waited for")
 
     @staticmethod
     def _answers(path: str) -> bool:
@@ -106,6 +109,7 @@ def main(kind: str, program: str, folder: str, parent: int) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda number, frame: sys.exit(1))
     server: RedisServer | FakeServer | NoServer | None = None
+    os.mkdir(folder, 0o700)
     try:
         poll = select.poll()
         poll.register(0, select.POLLIN)
@@ -116,7 +120,7 @@ def main(kind: str, program: str, folder: str, parent: int) -> None:
                 if os.getppid() != parent:
                     return
         if kind == "redis":
-            server = RedisServer(program, folder)
+            server = RedisServer(program, folder, poll)
         else:
             server = FakeServer() if kind == "fake" else NoServer()
         os.write(1, server.url.encode() + b"\n")

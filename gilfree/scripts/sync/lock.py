@@ -63,7 +63,9 @@ class Lock:
         return token
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Whether it is held now; waits for it, `timeout` seconds at most (-1: without end)."""
+        """Whether this acquired it; waits for it, `timeout` seconds at most (-1: without end)."""
+        if not blocking and timeout != -1:
+            raise ValueError(f"timeout is {timeout!r:.80} with blocking=False; accepted: one of them")
         wanted = check_timeout(None if timeout == -1 else timeout)
         milliseconds = max(1, round(self.expiry * 1000))
 
@@ -73,8 +75,10 @@ class Lock:
             return number if answer[0] == b"ok" else Later((number + 1) / 1000)
 
         found = self._participant.wait(token, wanted) if blocking else token("")
-        self._held.token = None if isinstance(found, Later) else found
-        return self._held.token is not None
+        if found is None or isinstance(found, Later):
+            return False  # the token of an earlier acquire() stays
+        self._held.token = found
+        return True
 
     def release(self) -> None:
         """LockLost if it has expired: others may have held it since."""

@@ -41,8 +41,11 @@ end
 local function wake(kind, name)
   local waiters = key(kind .. '.waiters', name)
   for _, inbox in ipairs(redis.call('SMEMBERS', waiters)) do
-    redis.call('RPUSH', inbox, '1')
-    touch(inbox)
+    -- One is enough: who finds it looks again.
+    if redis.call('EXISTS', inbox) == 0 then
+      redis.call('RPUSH', inbox, '1')
+      touch(inbox)
+    end
   end
   redis.call('DEL', waiters)
 end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import logging
@@ -14,11 +15,13 @@ from types import TracebackType
 from typing import Any
 
 from gilfree.scripts.sync import lua
-from gilfree.scripts.sync.connection import EXPIRY_SECONDS, Server
+from gilfree.scripts.sync.connection import EXPIRY_SECONDS, RENEWALS, Server
 from gilfree.scripts.sync.errors import ServerLost
 from gilfree.scripts.sync.server import Keeper
 
-RENEW_SECONDS = EXPIRY_SECONDS / 20
+RENEW_SECONDS = EXPIRY_SECONDS / RENEWALS
+# So long after something did not work, it is tried again.
+RETRY_SECONDS = 1.0
 
 log = logging.getLogger("gilfree")
 
@@ -27,8 +30,9 @@ class Guest:
     """A participant that is present: its socket is open."""
 
     def __init__(self) -> None:
-        self.me = self.name = ""
+        self.me = ""
         self.index = -1
+        self.left = False
         self.buffer = b""
 
 
@@ -37,8 +41,9 @@ class Meeting:
     when the process ends, also if that is killed; then the others are told. A process that is stopped, or
     does not let go of the GIL, is alive.
 
-    One thread does that, and renews what would expire. `wakeup` is a descriptor that can be read from when
-    reports() has something new.
+    One thread does that, and renews what would expire. While the server is lost, what it is to be told waits:
+    it may come back with its data. Who uses it is told by an exception; the rest of the children go on.
+    `wakeup` is a descriptor that can be read from when reports() has something new.
     """
 
     def __init__(self, sync: bool | str, run: str) -> None:
@@ -47,6 +52,10 @@ class Meeting:
         self._lock = threading.Lock()
         self._reports: dict[int, tuple[float, float]] = {}
         self._lost = False
+        self._due: collections.deque[tuple[Any, ...]] = collections.deque()  # steps, while it is lost
+        self._accepts_from = self._try_again_from = 0.0
+        self._said_late = False
+        self._owner = os.getpid()
 
     def __enter__(self) -> Meeting:
         with contextlib.ExitStack() as stack:
@@ -54,7 +63,8 @@ class Meeting:
             self._server = Server(keeper.url, self._run, private=keeper.private)
             stack.callback(self._server.close)
             self._server.open(must_be_new=True)
-            stack.callback(self._clear)
+            if not keeper.private:  # which ends with the run
+                stack.callback(self._clear)
             self.wakeup, self._waker = socket.socketpair()
             for end in (self.wakeup, self._waker):
                 end.setblocking(False)
@@ -75,7 +85,7 @@ class Meeting:
                 }
             )
             self._selector = selectors.DefaultSelector()
-            stack.callback(self._selector.close)
+            stack.callback(self._close_selector)
             self._selector.register(listener, selectors.EVENT_READ)
             self._selector.register(keeper.lifeline, selectors.EVENT_READ)
             self._keeper = keeper
@@ -93,7 +103,8 @@ class Meeting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        if os.getpid() == self._owner:  # not in a process forked from the one that runs it
+            self._stack.close()
 
     def reports(self) -> dict[int, tuple[float, float]]:
         """(done, total) by the command's index, as far as they are new."""
@@ -107,17 +118,26 @@ class Meeting:
         self._stopper.send(b"\0")
         self._thread.join()
 
+    def _close_selector(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.data, Guest):
+                key.fileobj.close()  # type: ignore[union-attr]
+        self._selector.close()
+
     def _clear(self) -> None:
         try:
             self._server.run_script(lua.CLEAR)
-        except ServerLost as error:
+        except (ServerLost, RuntimeError) as error:
             if not self._lost:
                 log.warning("%s", error)
 
     def _watch(self) -> None:
         renewal = time.monotonic() + RENEW_SECONDS
         while True:
-            for key, _ in self._selector.select(max(0.0, renewal - time.monotonic())):
+            pause = max(0.0, renewal - time.monotonic())
+            if self._due or self._accepts_from:
+                pause = min(pause, RETRY_SECONDS)
+            for key, _ in self._selector.select(pause):
                 if key.fileobj is self._stopping:
                     return
                 if key.fileobj is self._listener:
@@ -127,14 +147,29 @@ class Meeting:
                     self._keeper.end_server()
                 else:
                     self._hear(key.fileobj, key.data)
+            if self._accepts_from and time.monotonic() >= self._accepts_from:
+                self._accepts_from = 0.0
+                self._selector.register(self._listener, selectors.EVENT_READ)
             if time.monotonic() >= renewal:
                 self._step(lua.RENEW, "")
                 renewal = time.monotonic() + RENEW_SECONDS
+            elif self._due and time.monotonic() >= self._try_again_from:
+                self._catch_up()
 
     def _accept(self) -> None:
         try:
             guest, _ = self._listener.accept()
         except BlockingIOError:
+            return
+        except OSError as error:
+            # Too many files are open. Those that wait are heard later, also what they said before they died.
+            if not self._said_late:
+                log.error(
+                    "deaths are told late, as the parent can't be connected to: %s; raise `ulimit -n`", error
+                )
+            self._said_late = True
+            self._selector.unregister(self._listener)
+            self._accepts_from = time.monotonic() + RETRY_SECONDS
             return
         guest.setblocking(False)
         self._selector.register(guest, selectors.EVENT_READ, Guest())
@@ -150,13 +185,15 @@ class Meeting:
             self._selector.unregister(connection)
             connection.close()
             # One that has left is not known any more: nothing is done.
-            self._step(lua.PART, guest.me, 0)
+            self._step(lua.PART, guest.me, int(guest.left))
             return
         *lines, guest.buffer = (guest.buffer + data).split(b"\n")
         for line in lines:
             message = json.loads(line)
             if "me" in message:
-                guest.me, guest.name, guest.index = message["me"], message["name"], message["index"]
+                guest.me, guest.index = message["me"], message["index"]
+            elif "left" in message:
+                guest.left = True
             elif guest.index >= 0:
                 done, total = message["report"]
                 with self._lock:
@@ -165,11 +202,19 @@ class Meeting:
                     self._waker.send(b"\0")
 
     def _step(self, script: str, *arguments: Any) -> None:
-        if self._lost:
-            return
-        try:
-            self._server.run_script(script, *arguments)
-        except ServerLost as error:
-            # Who uses it is told by an exception; the rest of the children go on.
-            self._lost = True
-            log.error("%s", error)
+        self._due.append((script, *arguments))
+        if not self._lost:  # or each would wait for its answer
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        while self._due:
+            try:
+                self._server.run_script(*self._due[0])
+            except (ServerLost, RuntimeError) as error:
+                if not self._lost:
+                    log.error("%s", error)
+                self._lost = True
+                self._try_again_from = time.monotonic() + RETRY_SECONDS
+                return
+            self._lost = False
+            self._due.popleft()

@@ -14,20 +14,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from gilfree.scripts.sync.connection import ANSWER_SECONDS, check_url, import_redis
+from gilfree.scripts.sync.connection import ANSWER_SECONDS, URL_ACCEPTED, check_url, import_redis
 
 PROGRAMS = ("redis-server", "valkey-server")
-# A Unix socket's path is shorter than 104 bytes (on Linux 108), its name in the folder included.
-LONGEST_FOLDER = 80
+# The path of a Unix socket, in a folder in the temporary folder, is shorter than 104 bytes (on Linux 108).
+LONGEST_PLACE = 103 - len("/gilfree-xxxxxxxxxxxx/presence.sock")
 
 log = logging.getLogger("gilfree")
 
 
 def check(sync: bool | str) -> bool | str:
     """What run() and iter() take as `sync`. ImportError before anything is started."""
-    if sync is not True:
-        check_url(sync, "False, True for a server of the run's own, or the URL of one")
-    import_redis()
+    if sync is True:
+        import_redis()
+    else:
+        check_url(sync, f"False, True for a server of the run's own, or the URL of one, as {URL_ACCEPTED}")
     return sync
 
 
@@ -46,24 +47,22 @@ class Keeper:
         kind, program = ("none", "") if self._named else _find()
         self.kind = kind
         place = tempfile.gettempdir()
-        if len(place) > LONGEST_FOLDER:
+        if len(os.fsencode(place)) > LONGEST_PLACE:
             place = "/tmp"
-        self.folder = tempfile.mkdtemp(prefix="gilfree-", dir=place)
-        path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
-        start = f"import runpy, sys; sys.path[:] = {path.split(os.pathsep)!r}; sys.argv = sys.argv[1:]; "
+        # Made by the keeper: a folder is never without one who removes it.
+        self.folder = os.path.join(place, f"gilfree-{os.urandom(6).hex()}")
+        path = [os.path.abspath(folder) for folder in sys.path]
+        start = f"import runpy, sys; sys.path[:] = {path!r}; sys.argv = sys.argv[1:]; "
         start += "runpy.run_path(sys.argv[0], run_name='__main__')"
         script = str(Path(__file__).with_name("keeper.py"))
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", start, script, kind, program, self.folder, str(os.getpid())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # the terminal's Ctrl-C is not for it
-            )
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", start, script, kind, program, self.folder, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # the terminal's Ctrl-C is not for it
+        )
         try:
             self._begin(kind, program)
         except BaseException:
@@ -106,6 +105,8 @@ class Keeper:
 
     def close(self) -> None:
         assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"\0")  # a forked process may hold it open: closing it is not enough
         self._process.stdin.close()
         if self._process.wait() != 0:
             self.end_server()
