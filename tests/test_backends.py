@@ -445,12 +445,9 @@ def test_a_timeout_while_slow_input_is_read(name, fast, options):
             yield 1
 
     with ThreadPoolExecutor(2) as executor:
-        if name == "executor":
-            options = options | {"executor": executor}
-        else:
-            options = options | {"backend": name}
+        where = {"executor": executor} if name == "executor" else {"backend": name}
         with pytest.raises(TimeoutError, match=r"the timeout of 0.3 s passed"):
-            parallel_map(abs, numbers(), workers=2, timeout=0.3, **options)
+            parallel_map(abs, numbers(), workers=2, timeout=0.3, **where, **options)
     assert late < 600, "it was read on after the time had passed"
 
 
