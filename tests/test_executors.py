@@ -147,7 +147,7 @@ def test_what_was_submitted_and_has_not_begun_is_cancelled():
 
 
 def test_an_executor_starts_no_workers_of_ours():
-    before = len(processes._pool._idle)
+    before = len(processes._pool._workers)
     with futures.ThreadPoolExecutor(2) as executor:
         parallel_map(square, range(100), executor=executor)
-    assert len(processes._pool._idle) == before
+    assert len(processes._pool._workers) == before
