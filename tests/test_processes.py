@@ -399,9 +399,9 @@ def test_an_exception_of_a_class_that_cannot_be_imported():
 
         raise (ErrorMadeThereError if number else OwnError)("what happened")
 
-    with pytest.raises(OwnError, match="^what happened$"):
+    with pytest.raises(OwnError, match=r"^what happened$"):
         map_(fail, [0])
-    with pytest.raises(Exception, match="^what happened$") as caught:
+    with pytest.raises(Exception, match=r"^what happened$") as caught:
         map_(fail, [1])
     assert type(caught.value).__name__ == "ErrorMadeThereError"
 
