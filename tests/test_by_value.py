@@ -163,8 +163,7 @@ def test_explain_leaves_the_classes_of_the_script_as_they_are(run):
         START
         + WATCHED_CLASS
         + """
-plan = gilfree.explain(make, range(100))
-assert plan.backend == ("processes" if HAS_GIL else "threads"), plan
+gilfree.explain(make, range(100))
 check()
 """
     )
