@@ -352,7 +352,7 @@ class Loop:
     @locked
     def abandon(self) -> None:
         """Nothing more is wanted."""
-        self.stop, self.ended = -1, True
+        self.stop = -1
 
     def complete(self, work: Callable[[Loop], None]) -> list[Any]:
         """The results, after `work` has run what is left."""
@@ -360,7 +360,8 @@ class Loop:
             work(self)
             return self.results()
         finally:
-            self._source = self._input = chain()  # it refers to this object
+            # It refers to this object; and a thread that still runs the first items for it finds no others.
+            self._source = self._input = chain()
             if self.reporter is not None:
                 self.reporter.close()
 

@@ -133,12 +133,8 @@ def attended(loop: Loop, task: Callable[[], T]) -> T:
 
     if not aside(run):
         run()
-    try:
-        while not ended.wait(loop.pause()):
-            loop.look()
-    except BaseException:
-        loop.abandon()  # no further item is to be run there
-        raise
+    while not ended.wait(loop.pause()):
+        loop.look()
     if errors:
         raise errors.pop()
     loop.look()
