@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from gilfree import _core, transport
-from gilfree.loop import Loop, Run, attempt
+from gilfree.loop import ITEM, Loop, Run, attempt, items_of
 
 # Is this a worker process? Then calls inside do not start processes of their own.
 inside = False
@@ -53,6 +53,12 @@ class RefusedError(RuntimeError):
     """A worker can't take part in a call. It has run nothing."""
 
 
+class UnsentError(TypeError):
+    """A result that can't be sent, or all of a run together: the other end knows of which items."""
+
+    are_all = False
+
+
 class Answer(NamedTuple):
     results: list[Any]
     error: BaseException | None  # of the item after the results
@@ -68,9 +74,14 @@ class WorkerTraceback(Exception):  # noqa: N818 - the cause of an error, which s
 def settle(loop: Loop, run: Run, answer: Answer) -> None:
     """Give back a run with what another process, say, made of it."""
     run.results += answer.results
-    if answer.error is not None and answer.where and answer.error.__cause__ is None:
-        answer.error.__cause__ = WorkerTraceback(f"item {run.begin + len(run.results)}, {answer.where}")
-    loop.finish(run, answer.error, answer.seconds)
+    error = answer.error
+    if isinstance(error, UnsentError):
+        unsent = items_of(run) if error.are_all else f"item {run.begin + len(run.results)}"
+        error = TypeError(f"{unsent}: {error}")
+    elif error is not None and answer.where and error.__cause__ is None:
+        with suppress(Exception):  # one that can't be changed is raised as it is
+            error.__cause__ = WorkerTraceback(answer.where)
+    loop.finish(run, error, answer.seconds, ITEM if answer.where or not answer.is_cut else "")
 
 
 _initialized: bytes | None = None
@@ -236,16 +247,18 @@ def answer_of(results: list[Any], error: BaseException | None, seconds: float) -
     return Answer(results, RuntimeError(text_of(error)), seconds, where, is_cut=True)
 
 
-def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], TypeError]:
+def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], UnsentError]:
     for index, result in enumerate(results):
         try:
             transport.dumps(result)
         except Exception as error:
-            return results[:index], TypeError(
+            return results[:index], UnsentError(
                 f"a result, of type {type(result).__name__}, can't be sent from a worker process: {error}; "
                 "accepted: what can be pickled, or backend='threads'"
             )
-    return [], TypeError("the results of a run can't be sent from a worker process together")
+    unsent = UnsentError("the results of a run can't be sent from a worker process together")
+    unsent.are_all = True
+    return [], unsent
 
 
 def acknowledgement(worker: Worker, order: Order) -> RefusedError | bool:

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from gilfree import _core, child
-from gilfree.loop import Call, Loop, Run, Runner, attempt
+from gilfree.loop import Call, Loop, Run, Runner, attempt, items_of
 
 # What a "concurrent.futures executor" has to have.
 METHODS = ("submit", "map", "shutdown")
@@ -75,5 +75,6 @@ def _finish(loop: Loop, run: Run, future: Any) -> None:
     try:
         answer = child.Answer(*future.result())
     except Exception as error:  # the executor's own: a worker died, something could not be sent
-        answer = child.Answer([], error, 0.0)
+        loop.finish(run, error, 0.0, items_of(run))
+        return
     child.settle(loop, run, answer)

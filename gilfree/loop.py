@@ -7,6 +7,7 @@ claimed and can be waited for, and the lowest failing index is the one reported.
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -67,6 +68,23 @@ def attempt(runner: Runner, fn: Any, items: Iterable[Any], results: list[Any]) -
 def stopped_iteration(index: int) -> RuntimeError:
     """list(map(...)) would take a StopIteration for the end of the input, and lose what follows."""
     return RuntimeError(f"item {index}: the function raised StopIteration")
+
+
+ITEM = "item {}"
+OF_CALL = " of parallel_map"
+IS_NOTE = re.compile(rf"(item|one of the items) \d+( to \d+)?{OF_CALL}").fullmatch
+
+
+def name_item(error: BaseException, about: str, index: int) -> None:
+    """Note at which item an error was raised. If several raise the same object, or calls do, one is named."""
+    with suppress(Exception):  # one that can't be changed is raised as it is
+        notes = [note for note in getattr(error, "__notes__", ()) if not IS_NOTE(note)]
+        error.__notes__ = [*notes, about.format(index) + OF_CALL]
+
+
+def items_of(run: Run) -> str:
+    last = run.begin + len(run.items) - 1
+    return f"item {run.begin}" if last == run.begin else f"one of the items {run.begin} to {last}"
 
 
 def is_interrupt(error: BaseException | None) -> TypeGuard[KeyboardInterrupt]:
@@ -163,7 +181,12 @@ class Loop:
     def peek(self) -> list[Any]:
         """The next item, left where it is; none at the end of the input."""
         if self._source is self._input:
-            self._ahead = list(islice(self._input, 1))
+            try:
+                self._ahead = list(islice(self._input, 1))
+            except BaseException as error:
+                if not is_interrupt(error):
+                    name_item(error, ITEM, self.next)
+                raise
             self._source = chain(self._ahead, self._input)
         return self._ahead
 
@@ -184,7 +207,7 @@ class Loop:
             self.ended = True
             if is_interrupt(error):
                 raise
-            self.fail(self.next + len(items), error)
+            self.fail(self.next + len(items), error, ITEM)
         return self._add(items) if items else None
 
     def _read_for(self, aim: float, size: int, items: list[Any]) -> None:
@@ -212,15 +235,18 @@ class Loop:
         return run
 
     @locked
-    def finish(self, run: Run, error: BaseException | None, seconds: float) -> None:
-        """Give a run back: its results are in it, up to the first failing item, which raised `error`."""
+    def finish(self, run: Run, error: BaseException | None, seconds: float, about: str = "") -> None:
+        """Give a run back: its results are in it, up to the first failing item.
+
+        `about` are the items that `error` does not name itself: ITEM, if it is that item's.
+        """
         done = len(run.results)
         if error is None and done < len(run.items):
-            error = stopped_iteration(run.begin + done)
+            error, about = stopped_iteration(run.begin + done), ""
         self.done += done
         self._running.discard(run.begin)
         if error is not None:
-            self._fail(run.begin + done, error)
+            self._fail(run.begin + done, error, about)
         elif seconds:
             self._items += done
             self._seconds += seconds
@@ -229,13 +255,15 @@ class Loop:
             self._bell.put(None)
 
     @locked
-    def fail(self, index: int, error: BaseException) -> None:
-        self._fail(index, error)
+    def fail(self, index: int, error: BaseException, about: str = "") -> None:
+        self._fail(index, error, about)
         self._bell.put(None)
 
-    def _fail(self, index: int, error: BaseException) -> None:
+    def _fail(self, index: int, error: BaseException, about: str) -> None:
         if index < self.stop:
             self.stop, self.error = index, error
+            if about:
+                name_item(error, about, index)
 
     def run(self, run: Run) -> None:
         """Run the function over what is left of a run, in this thread, and give it back."""
@@ -244,7 +272,7 @@ class Loop:
         error = attempt(self.runner, self.fn, items, run.results)
         if is_interrupt(error):
             raise error
-        self.finish(run, error, monotonic() - began)
+        self.finish(run, error, monotonic() - began, ITEM)
 
     def run_for(self, seconds: float) -> None:
         """Run the next items in this thread, alone, until that time has passed; one at least."""
@@ -284,6 +312,8 @@ class Loop:
         self.next += done
         self._source = self._input
         if error is not None:
+            if not is_interrupt(error):
+                name_item(error, ITEM, self.next)
             try:
                 raise error
             finally:

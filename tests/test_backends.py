@@ -53,6 +53,29 @@ def fails_unpicklably(number):
     return number
 
 
+def pow_at_3(number, exponent):
+    if number == 3:
+        raise CustomError("a power")
+    return number**exponent
+
+
+def fails_with_a_note(number):
+    if number in (3, 7, 8):
+        error = CustomError(number)
+        error.add_note("see the manual")
+        raise error
+    return number
+
+
+class FrozenError(Exception):
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name} can't be set")
+
+
+def fails_frozen(number):
+    raise FrozenError("as it is")
+
+
 def calls_again(number, name):
     return parallel_map(square, range(number), backend=name)
 
@@ -326,7 +349,7 @@ def test_arrays_are_iterables_like_any_other(name):
 def test_the_exception_of_the_lowest_failing_index(name, workers):
     for numbers in (range(10), [7, 3], [0] * 50 + [7, 3] * 50, [3]):
         expected = next(number for number in numbers if number in (3, 7))
-        with pytest.raises(CustomError, match=f"^item {expected}$"):
+        with pytest.raises(CustomError, match=f"(?m)^item {expected}$"):
             parallel_map(fails_at_3_and_7, iter(numbers), backend=name, workers=workers)
 
 
@@ -336,8 +359,61 @@ def test_a_failing_item_before_an_iterator_that_raises(name):
         yield from (1, 2, 7)
         raise LookupError("the iterator's own")
 
-    with pytest.raises(CustomError, match=r"^item 7$"):
+    with pytest.raises(CustomError, match=r"(?m)^item 7$"):
         parallel_map(fails_at_3_and_7, numbers(), backend=name)
+
+
+def notes_of(error):
+    return getattr(error, "__notes__", [])
+
+
+@each_with_functions
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_an_error_says_at_which_item_it_was_raised(name, workers):
+    def call(fn, *columns):
+        with pytest.raises((CustomError, UnpicklableError, RuntimeError)) as caught:
+            parallel_map(fn, *columns, backend=name, workers=workers)
+        return caught.value
+
+    def numbers(count):
+        yield from range(count)
+        raise CustomError("the iterator's own")
+
+    for items in (range(10), range(1000), iter(range(10))):
+        error = call(fails_at_3_and_7, items)
+        assert str(error) == "item 3"
+        assert notes_of(error) == ["item 3 of parallel_map"]
+    assert notes_of(call(fails_at_3_and_7, [7])) == ["item 0 of parallel_map"]
+    assert notes_of(call(pow_at_3, range(10), [1] * 10)) == ["item 3 of parallel_map"]
+    assert notes_of(call(fails_unpicklably, range(10))) == ["item 2 of parallel_map"]
+    for count in (0, 1, 2, 100):
+        assert notes_of(call(square, numbers(count))) == [f"item {count} of parallel_map"]
+
+
+@each_with_functions
+def test_an_error_that_has_notes_keeps_them_and_names_one_item(name):
+    if name == "processes":
+        fail, own = fails_with_a_note, "see the manual"
+    else:  # the same object, again and again
+        error = CustomError("only one")
+        error.add_note("see the manual")
+
+        def fail(number):
+            if number in (3, 7, 8):
+                raise error
+            return number
+
+        own = "see the manual"
+    for items, index in (([0, 3, 7, 8], 1), ([3], 0), (range(100), 3)):
+        with pytest.raises(CustomError) as caught:
+            parallel_map(fail, items, backend=name)
+        assert notes_of(caught.value) == [own, f"item {index} of parallel_map"]
+
+
+@each_with_functions
+def test_an_error_that_cannot_be_changed_is_raised_as_it_is(name):
+    with pytest.raises(FrozenError, match="as it is"):
+        parallel_map(fails_frozen, range(4), backend=name)
 
 
 @each_with_functions
@@ -349,14 +425,14 @@ def test_stop_iteration_is_a_runtime_error_with_the_index(name):
 
 @each_with_functions
 def test_an_exception_that_cannot_be_pickled(name):
-    with pytest.raises((UnpicklableError, RuntimeError), match=r"what happened$"):
+    with pytest.raises((UnpicklableError, RuntimeError), match=r"(?m)what happened$"):
         parallel_map(fails_unpicklably, range(5), backend=name)
 
 
 @each_side_by_side
 def test_the_lowest_failing_index_though_a_later_one_failed_first(name, tmp_path):
     path = str(tmp_path / "failed")
-    with pytest.raises(CustomError, match=r"^item 0$"):
+    with pytest.raises(CustomError, match=r"(?m)^item 0$"):
         parallel_map(fails_before_the_first, [0, 1], [path] * 2, backend=name, workers=2)
 
 
@@ -369,11 +445,11 @@ def test_endless_input_is_read_as_far_as_it_is_needed(name):
             read.append(number)
             yield number
 
-    with pytest.raises(CustomError, match=r"^item 3$"):
+    with pytest.raises(CustomError, match=r"(?m)^item 3$"):
         parallel_map(fails_at_3_and_7, numbers(), backend=name)
     assert read[-1] < 1_000_000
     for count in (10**18, 10**30):
-        with pytest.raises(CustomError, match=r"^item 3$"):
+        with pytest.raises(CustomError, match=r"(?m)^item 3$"):
             parallel_map(fails_at_3_and_7, range(count), backend=name)
 
 

@@ -64,11 +64,12 @@ def test_results_in_order(executor):
 
 
 def test_errors(executor):
-    with pytest.raises(CustomError, match=r"^item 3$"):
+    with pytest.raises(CustomError, match=r"(?m)^item 3$") as caught:
         parallel_map(fails_at_3_and_7, range(10), executor=executor)
+    assert caught.value.__notes__ == ["item 3 of parallel_map"]
     with pytest.raises(RuntimeError, match=r"^item 3: .*StopIteration"):
         parallel_map(stops_at_3, range(10), executor=executor)
-    with pytest.raises((RuntimeError, UnpicklableError), match=r"what happened to 0$"):
+    with pytest.raises((RuntimeError, UnpicklableError), match=r"(?m)what happened to 0$"):
         parallel_map(fails_unpicklably, range(10), executor=executor)
     assert parallel_map(square, [3], executor=executor) == [9]
 
@@ -109,12 +110,14 @@ def test_an_exception_of_the_same_process_is_the_one_that_was_raised():
 
 
 def test_a_worker_that_dies_is_the_executors_error():
-    with spawned() as executor, pytest.raises(futures.process.BrokenProcessPool):
-        parallel_map(os._exit, [1], executor=executor)
+    for codes, about in (([1], "item 0"), ([1, 2], "one of the items 0 to 1")):
+        with spawned() as executor, pytest.raises(futures.process.BrokenProcessPool) as caught:
+            parallel_map(os._exit, codes, executor=executor, chunksize=2)
+        assert caught.value.__notes__ == [f"{about} of parallel_map"]
 
 
 def test_endless_input_is_read_as_far_as_it_is_needed():
-    with futures.ThreadPoolExecutor(2) as executor, pytest.raises(CustomError, match=r"^item 3$"):
+    with futures.ThreadPoolExecutor(2) as executor, pytest.raises(CustomError, match=r"(?m)^item 3$"):
         parallel_map(fails_at_3_and_7, range(10**18), executor=executor)
 
 

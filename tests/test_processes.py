@@ -153,7 +153,7 @@ def dies_or_fails(number, path):
 
 
 def test_an_item_below_the_one_that_died_still_counts(tmp_path):
-    with pytest.raises(CustomError, match=r"^item 0$"):
+    with pytest.raises(CustomError, match=r"(?m)^item 0$"):
         map_(dies_or_fails, [0, 1], [str(tmp_path / "dead")] * 2, workers=2)
 
 
@@ -271,7 +271,8 @@ def test_an_error_shows_where_it_was_raised():
     with pytest.raises(ZeroDivisionError) as caught:
         map_(divide_or_sleep, [1, 0], workers=1)
     cause = str(caught.value.__cause__)
-    assert cause.startswith("item 1, in process ")
+    assert cause.startswith("in process ")
+    assert caught.value.__notes__ == ["item 1 of parallel_map"]
     assert "return 1 / number" in cause
 
 
@@ -340,7 +341,7 @@ def test_an_item_that_cannot_be_sent(chunksize):
 @pytest.mark.parametrize("chunksize", [None, 1, 3])
 def test_a_result_that_cannot_be_sent(chunksize):
     with pytest.raises(
-        TypeError, match=r"a result, of type lock, can't be sent from a worker process"
+        TypeError, match=r"^item 4: a result, of type lock, can't be sent from a worker process"
     ) as caught:
         map_(lambda number: threading.Lock() if number == 4 else number, range(6), chunksize=chunksize)
     assert caught.value.__cause__ is None
@@ -385,7 +386,7 @@ def test_an_exception_that_would_arrive_as_something_else(error):
     def fail(_):
         raise error("what happened")
 
-    with pytest.raises(RuntimeError, match=f"^{error.__name__}: what happened$") as caught:
+    with pytest.raises(RuntimeError, match=f"(?m)^{error.__name__}: what happened$") as caught:
         map_(fail, [1])
     assert "in fail" in str(caught.value.__cause__)
 
@@ -400,9 +401,9 @@ def test_an_exception_of_a_class_that_cannot_be_imported():
 
         raise (ErrorMadeThereError if number else OwnError)("what happened")
 
-    with pytest.raises(OwnError, match=r"^what happened$"):
+    with pytest.raises(OwnError, match=r"(?m)^what happened$"):
         map_(fail, [0])
-    with pytest.raises(Exception, match=r"^what happened$") as caught:
+    with pytest.raises(Exception, match=r"(?m)^what happened$") as caught:
         map_(fail, [1])
     assert type(caught.value).__name__ == "ErrorMadeThereError"
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from gilfree import _core, child, fingerprint, transport
 from gilfree.locked import locked
-from gilfree.loop import Call, Loop, Run
+from gilfree.loop import Call, Loop, Run, items_of
 
 AIM = 4e-3  # seconds a run should take: enough to forget what sending it cost
 SOON = 0.05  # seconds in which a worker that is no longer wanted may end its run and live on
@@ -664,11 +664,6 @@ def is_readable(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def items_of(run: Run) -> str:
-    last = run.begin + len(run.items) - 1
-    return f"item {run.begin}" if last == run.begin else f"one of the items {run.begin} to {last}"
 
 
 def number_of_sendable(items: list[Any]) -> int:
