@@ -152,6 +152,7 @@ def map(call: Call, /) -> Any:
 def work(loop: Loop, /) -> None:
     if loop.is_empty():
         return
+    loop.check()
     team = Team(loop)
     is_helper = _threads.is_helper()
     crews = _threads.crews
