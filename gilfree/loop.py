@@ -214,8 +214,11 @@ class Loop:
         """Read so many items, or, if the input is slow, what comes in about the time that a run should take:
         meanwhile the reader does nothing else, and the workers wait for it."""
         began, source = monotonic(), self._source
-        while len(items) < size and not self.ended:
-            items.extend(islice(source, min(self._piece, size - len(items))))
+        while len(items) < size:
+            wanted = min(len(items) + self._piece, size)
+            items.extend(islice(source, wanted - len(items)))
+            if len(items) < wanted:
+                return
             if monotonic() - began < aim:
                 self._piece = min(2 * self._piece, PIECE)
                 continue
