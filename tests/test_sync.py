@@ -611,6 +611,19 @@ def test_a_server_that_is_not_there(tmp_path):
     assert isinstance(raised.value, sync.ServerLost)
 
 
+def test_a_connection_is_closed_while_another_thread_waits(meet, pool):
+    other = meet().barrier("b", 2)
+    for _ in range(5):
+        meeting = meet()
+        wait = pool.submit(meeting.barrier("b", 2).wait)
+        while not other.n_waiting:
+            pass
+        meeting.close()
+        with pytest.raises(RuntimeError, match="this connection is closed"):
+            wait.result()
+        assert not other.broken
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [

@@ -259,7 +259,8 @@ class Server:
                 self.client.blpop([inbox], timeout=max(left, 0.001))
 
     def close(self) -> None:
-        self._pool.disconnect()
+        # Not from under other threads that wait for an answer: they find out with their next step.
+        self._pool.disconnect(inuse_connections=False)
 
 
 _open: weakref.WeakSet[Participant] = weakref.WeakSet()
