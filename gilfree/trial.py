@@ -30,6 +30,8 @@ NAP = 0.5e-3  # seconds the watch sleeps between two looks
 SLACK = 0.3e-3  # seconds a sleep may take longer though the GIL is free
 BIG = 1 << 18  # bytes: what is bigger is not looked through, nor sent to another process unasked
 
+CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
+
 
 class Watch:
     """How long another thread has to wait for the GIL, while something runs."""
@@ -215,6 +217,9 @@ class _State(pickle.Pickler):
                 if name in thing.__globals__
             }
             cells = [contents_of(cell) for cell in thing.__closure__ or ()]
+            for inside in (*names.values(), *cells):
+                if type(inside) in CONTAINERS and len(inside) > BIG:  # a byte an item at least
+                    raise TooBig
             return str, (id(thing), thing.__defaults__, thing.__kwdefaults__, thing.__dict__, cells, names)
         return NotImplemented
 
