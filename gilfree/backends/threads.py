@@ -161,6 +161,7 @@ def map(call: Call, /) -> Any:
 def work(loop: Loop, /) -> None:
     if loop.is_empty():
         return
+    loop.look()  # before a helper may be done with everything
     team = Team(loop)
     # A caller that is to look at the time leaves the work to helpers. A helper's own call works itself, as it
     # may be what the others wait for.
