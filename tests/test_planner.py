@@ -159,6 +159,7 @@ def test_side_effects_of_a_method_that_holds_a_lock():
     assert counter.count == sum(range(100))
 
 
+@with_gil  # or others would add at the same time
 @pytest.mark.parametrize("add", [TALLY.add, lambda number: TALLY.add(number)], ids=["bound", "global"])
 def test_side_effects_of_a_method(add):
     TALLY.count = 0
@@ -166,6 +167,7 @@ def test_side_effects_of_a_method(add):
     assert TALLY.count == sum(range(100))
 
 
+@with_gil
 @pytest.mark.parametrize(
     "add",
     [Tally.add_to_all, lambda number: Tally.add_to_all(number), lambda number: TALLY.add_to_all(number)],

@@ -152,7 +152,7 @@ def map(call: Call, /) -> Any:
 def work(loop: Loop, /) -> None:
     if loop.is_empty():
         return
-    loop.check()
+    loop.look()  # before a helper may be done with everything
     team = Team(loop)
     is_helper = _threads.is_helper()
     crews = _threads.crews
