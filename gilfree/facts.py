@@ -74,12 +74,13 @@ print(mpi4py.__version__)
 """
 
 
-def _gil() -> dict[str, bool]:
+def gil_is_enabled() -> bool:
     is_enabled = getattr(sys, "_is_gil_enabled", None)
-    return {
-        "free_threaded_build": "t" in sys.abiflags,
-        "enabled": True if is_enabled is None else bool(is_enabled()),
-    }
+    return is_enabled is None or bool(is_enabled())
+
+
+def _gil() -> dict[str, bool]:
+    return {"free_threaded_build": "t" in sys.abiflags, "enabled": gil_is_enabled()}
 
 
 def _cpus() -> dict[str, Any]:

@@ -8,11 +8,11 @@ to processes, if it may leave this one. If not it stays in the calling thread: t
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from gilfree import _core, backends, child, executors
+from gilfree.facts import gil_is_enabled
 from gilfree.loop import Call, Loop, map_kernel
 from gilfree.progress import check
 
@@ -123,11 +123,6 @@ def plan_without_trial(loop: Loop) -> Plan | None:
     if not gil_is_enabled():
         return Plan("threads", "this Python runs without the GIL: threads use all cores")
     return None
-
-
-def gil_is_enabled() -> bool:
-    is_enabled = getattr(sys, "_is_gil_enabled", None)
-    return is_enabled is None or bool(is_enabled())
 
 
 class Trial:

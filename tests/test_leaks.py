@@ -233,7 +233,7 @@ def test_nothing_is_left_behind(call):
     Without the GIL, what a thread has made and others let go of stays until that thread runs again: there it
     goes up and down for some rounds.
     """
-    assert not all(grows(call) for _ in range(10))
+    assert not all(grows(call) for _ in range(40))
     # A buffer that is held cannot be resized.
     ARRAY.append(1)
     ARRAY.pop()

@@ -4,6 +4,7 @@ import contextvars
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,16 +45,41 @@ def test_items_run_side_by_side_in_as_many_threads(workers, options):
 
 
 def test_the_calling_thread_works_too_unless_it_has_to_watch():
-    own = threading.get_ident()
+    """Nor where it would slow the others: the main one, without the GIL."""
     barrier = threading.Barrier(2)
 
     def meet(_):
         barrier.wait(HANG)
         return threading.get_ident()
 
-    assert own in map_(meet, range(2), workers=2)
-    assert own not in map_(meet, range(2), workers=2, timeout=HANG)
-    assert set(map_(lambda _: threading.get_ident(), range(100), workers=1)) == {own}
+    def check(works):
+        own = threading.get_ident()
+        assert (own in map_(meet, range(2), workers=2)) == works
+        assert own not in map_(meet, range(2), workers=2, timeout=HANG)
+        assert set(map_(lambda _: threading.get_ident(), range(100), workers=1)) == {own}
+
+    check(works=getattr(sys, "_is_gil_enabled", lambda: True)())
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(check, works=True).result()
+
+
+def test_what_looks_at_all_threads_looks_at_these_too(run):
+    """threading.settrace, as what measures coverage does; and they have a name."""
+    run("""
+import sys, threading
+from gilfree import parallel_map
+seen = set()
+def trace(frame, event, argument):
+    seen.add((frame.f_code.co_name, threading.current_thread().name))
+threading.settrace(trace)
+def item(number):
+    meeting.wait(60)
+    return threading.current_thread().daemon
+meeting = threading.Barrier(3)
+threading.Thread(target=lambda: meeting.wait(60), daemon=True).start()
+assert True in parallel_map(item, range(2), backend="threads", workers=2)
+assert ("item", "gilfree python") in seen, seen
+""")
 
 
 def test_a_slow_item_does_not_hold_up_the_others():

@@ -5,7 +5,9 @@ threads are daemons, and not a ThreadPoolExecutor's, which the interpreter waits
 is abandoned after a timeout must not keep the process.
 """
 
+import _thread
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
@@ -13,10 +15,13 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from gilfree import _core
+from gilfree.facts import gil_is_enabled
 from gilfree.locked import locked
 from gilfree.loop import Call, Loop
 
 T = TypeVar("T")
+# Not in an isolated subinterpreter, nor is it asked before Python 3.12.
+DAEMONS_ALLOWED: Callable[[], bool] = getattr(_thread, "daemon_threads_allowed", lambda: True)
 AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
 
 
@@ -73,19 +78,31 @@ class Threads:
             inbox = self._idle.pop()
         except IndexError:
             inbox = SimpleQueue()
-            try:
-                threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True).start()
-            except RuntimeError:
-                # No more threads, or none that are daemons in a subinterpreter, or the interpreter is ending:
-                # those that are there do it.
+            if not self._start_thread(inbox):
                 if crew is not None:
                     self._leave(crew)
                 return False
         inbox.put((task, crew))
         return True
 
+    def _start_thread(self, inbox: Inbox) -> bool:
+        """Not by threading.Thread: Ctrl-C can leave a lock of its module held, and then none starts again."""
+        if not DAEMONS_ALLOWED():
+            return False
+        try:
+            _thread.start_new_thread(self._live, (inbox,))
+        except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
+            return False
+        return True
+
     def _live(self, inbox: Inbox) -> None:
         self._mine.inbox = inbox
+        threading.current_thread().name = "gilfree python"
+        # As in the threads of threading.Thread: debuggers, and what measures coverage, look there.
+        if trace := threading.gettrace():
+            sys.settrace(trace)
+        if profile := threading.getprofile():
+            sys.setprofile(profile)
         while True:
             task, crew = inbox.get()
             task()
@@ -160,7 +177,8 @@ def work(loop: Loop, /) -> None:
         crews.add(team.crew)
         # A caller that is to look at the time leaves the work to helpers. A helper's own call works itself,
         # as it may be what the others wait for.
-        if not loop.watched or is_helper or not team.call_helper(always=True):
+        is_left = loop.watched or (loop.workers > 1 and is_slow_beside_others())
+        if not is_left or is_helper or not team.call_helper(always=True):
             team.crew.size += not is_helper
             team.call_helper()
             team.work(looks=loop.watched)
@@ -171,6 +189,15 @@ def work(loop: Loop, /) -> None:
     finally:
         # A thread still in an item of it, for ever maybe, keeps no other call short.
         crews.discard(team.crew)
+
+
+def is_slow_beside_others() -> bool:
+    """Is this the thread that slows the others, and they it?
+
+    Without the GIL each thread specializes bytecode in a copy of its own, but the main one: where that
+    writes, others read what else is in the code object (CPython's Include/internal/pycore_code.h, co_tlbc).
+    """
+    return not gil_is_enabled() and threading.current_thread() is threading.main_thread()
 
 
 class Team:
