@@ -20,8 +20,6 @@ from gilfree.locked import locked
 from gilfree.loop import Call, Loop
 
 T = TypeVar("T")
-# Not in an isolated subinterpreter, nor is it asked before Python 3.12.
-DAEMONS_ALLOWED: Callable[[], bool] = getattr(_thread, "daemon_threads_allowed", lambda: True)
 AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
 
 
@@ -86,23 +84,31 @@ class Threads:
         return True
 
     def _start_thread(self, inbox: Inbox) -> bool:
-        """Not by threading.Thread: Ctrl-C can leave a lock of its module held, and then none starts again."""
-        if not DAEMONS_ALLOWED():
-            return False
         try:
-            _thread.start_new_thread(self._live, (inbox,))
-        except RuntimeError:  # no more threads, or the interpreter is ending: those that are there do it
+            if sys.version_info < (3, 13):
+                name = "gilfree python"
+                threading.Thread(target=self._live, args=(inbox,), name=name, daemon=True).start()
+            else:
+                # Without the GIL, Ctrl-C can leave a lock of threading's held, and then none starts again.
+                # Before 3.13 that module never forgets threads that it did not start.
+                _thread.start_new_thread(self._introduce, (inbox,))
+        except RuntimeError:
+            # No more threads, or none that are daemons in a subinterpreter, or the interpreter is ending:
+            # those that are there do it.
             return False
         return True
 
-    def _live(self, inbox: Inbox) -> None:
-        self._mine.inbox = inbox
+    def _introduce(self, inbox: Inbox) -> None:
+        """To those who look at threads: debuggers, and what measures coverage."""
         threading.current_thread().name = "gilfree python"
-        # As in the threads of threading.Thread: debuggers, and what measures coverage, look there.
         if trace := threading.gettrace():
             sys.settrace(trace)
         if profile := threading.getprofile():
             sys.setprofile(profile)
+        self._live(inbox)
+
+    def _live(self, inbox: Inbox) -> None:
+        self._mine.inbox = inbox
         while True:
             task, crew = inbox.get()
             task()
