@@ -15,7 +15,8 @@ from typing import Any
 
 from cloudpickle import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-MAINS = ("__main__", "__mp_main__")
+from gilfree.fingerprint import MAINS
+
 LRU_CACHE = type(functools.lru_cache(int))
 
 received: set[str] = set()  # classes of the parent's, in a worker: by cloudpickle's numbers for them

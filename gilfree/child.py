@@ -248,14 +248,12 @@ def answer_of(results: list[Any], error: BaseException | None, seconds: float) -
 
 
 def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], UnsentError]:
-    for index, result in enumerate(results):
-        try:
-            transport.dumps(result)
-        except Exception as error:
-            return results[:index], UnsentError(
-                f"a result, of type {type(result).__name__}, can't be sent from a worker process: {error}; "
-                "accepted: what can be pickled, or backend='threads'"
-            )
+    if unsendable := transport.first_unsendable(results):
+        index, error = unsendable
+        return results[:index], UnsentError(
+            f"a result, of type {type(results[index]).__name__}, can't be sent from a worker process: "
+            f"{error}; accepted: what can be pickled, or backend='threads'"
+        )
     unsent = UnsentError("the results of a run can't be sent from a worker process together")
     unsent.are_all = True
     return [], unsent

@@ -343,8 +343,8 @@ class Loop:
         return not self.ended and self.next < self.stop and (self.total is None or self.next < self.total)
 
     def pause(self) -> float:
-        """Seconds until `look` has to be called again. Never without end: Ctrl-C may come just before the wait,
-        which it then does not end."""
+        """Seconds until `look` has to be called again. Never without end: Ctrl-C may come just before the
+        wait, which it then does not end."""
         pauses = [0.1]
         if self.call.cancel is not None:
             pauses.append(0.005)

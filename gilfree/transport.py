@@ -32,6 +32,16 @@ def dumps(thing: Any, for_here: bool = False) -> bytes:
     return by_value.dumps(thing, for_here)
 
 
+def first_unsendable(things: list[Any]) -> tuple[int, Exception] | None:
+    """The index of the first that has no pickle, and why; None if each alone has one."""
+    for index, thing in enumerate(things):
+        try:
+            dumps(thing)
+        except Exception as error:
+            return index, error
+    return None
+
+
 loads = pickle.loads
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from functions import CustomError, UnpicklableError, fails_at_3_and_7, square, stops_at_3
 from hypothesis import given
 from hypothesis import strategies as st
 from references import fib, index_of
@@ -26,25 +27,6 @@ from gilfree import Cancel, backends, kernels, parallel_map
 
 NAMES = backends.names()
 WORKERS = [None, 1, 2, 3, -1]
-
-
-class CustomError(Exception):
-    pass
-
-
-def square(number):
-    return number * number
-
-
-def fails_at_3_and_7(number):
-    if number in (3, 7):
-        raise CustomError(f"item {number}")
-    return number
-
-
-class UnpicklableError(Exception):
-    def __reduce__(self):
-        raise TypeError("this error stays where it is")
 
 
 def fails_unpicklably(number):
@@ -92,12 +74,6 @@ def fails_before_the_first(number, path):
     else:
         Path(path).touch()
     raise CustomError(f"item {number}")
-
-
-def stops_at_3(number):
-    if number == 3:
-        raise StopIteration
-    return number
 
 
 def refusal(name, fn):

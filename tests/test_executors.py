@@ -7,34 +7,10 @@ import time
 from concurrent import futures
 
 import pytest
+from functions import CustomError, UnpicklableError, fails_at_3_and_7, square, stops_at_3
 
 from gilfree import Cancel, kernels, parallel_map
 from gilfree.backends import processes
-
-
-class CustomError(Exception):
-    pass
-
-
-class UnpicklableError(Exception):
-    def __reduce__(self):
-        raise TypeError("this error stays where it is")
-
-
-def square(number):
-    return number * number
-
-
-def fails_at_3_and_7(number):
-    if number in (3, 7):
-        raise CustomError(f"item {number}")
-    return number
-
-
-def stops_at_3(number):
-    if number == 3:
-        raise StopIteration
-    return number
 
 
 def fails_unpicklably(number):

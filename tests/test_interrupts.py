@@ -17,7 +17,7 @@ def interrupt(*_):
     global left
     if left:
         left -= 1
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # which may be blocked, as where a process is started
 
 signal.signal(signal.SIGALRM, interrupt)
 

@@ -95,6 +95,9 @@ class Worker:
         self._is_amid = False  # of something that Ctrl-C may have ended halfway
 
     def __del__(self) -> None:
+        """Of one that Ctrl-C kept from the pool, or that could not be started."""
+        if hasattr(self, "process") and self.process.returncode is None:
+            self.kill()
         self.close()
 
     def is_idle(self) -> bool:
@@ -570,7 +573,8 @@ class Dispatch:
             if self._is_auto:
                 self._loop.run(run)
                 return None
-            sendable = number_of_sendable(run.items)
+            unsendable = transport.first_unsendable(run.items)
+            sendable = unsendable[0] if unsendable else 0
             refused = TypeError(
                 f"item {run.begin + sendable} can't be sent to a worker process: {error}; accepted: what "
                 "cloudpickle can pickle, or backend='threads'"
@@ -583,9 +587,7 @@ class Dispatch:
         return None
 
     def _collect(self) -> None:
-        pause = self._loop.pause()
-        pause = LOOK_EVERY if pause is None else min(pause, LOOK_EVERY)
-        self._await(pause)
+        self._await(self._loop.pause())
         now = monotonic()
         if now - self._seen_alive > LOOK_EVERY:
             self._seen_alive = now
@@ -664,13 +666,3 @@ def is_readable(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def number_of_sendable(items: list[Any]) -> int:
-    """How many of the first items can be sent."""
-    for index, item in enumerate(items):
-        try:
-            transport.dumps(item)
-        except Exception:
-            return index
-    return 0

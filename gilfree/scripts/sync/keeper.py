@@ -79,7 +79,6 @@ class FakeServer:
 
         class Server(TcpFakeServer):
             request_queue_size = 128  # 5 would turn away children that start together
-            daemon_threads = True
 
         self._server = Server(("127.0.0.1", 0))
         self._server.daemon_threads = True

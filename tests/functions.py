@@ -1,0 +1,26 @@
+"""Functions that the tests of backends and of executors map, and what they raise. Workers import them."""
+
+
+class CustomError(Exception):
+    pass
+
+
+class UnpicklableError(Exception):
+    def __reduce__(self):
+        raise TypeError("this error stays where it is")
+
+
+def square(number):
+    return number * number
+
+
+def fails_at_3_and_7(number):
+    if number in (3, 7):
+        raise CustomError(f"item {number}")
+    return number
+
+
+def stops_at_3(number):
+    if number == 3:
+        raise StopIteration
+    return number
