@@ -114,7 +114,8 @@ def test_a_function_that_holds_the_gil_leaves_the_process():
 
 def test_a_function_that_leaves_the_gil_goes_to_threads():
     threads = set(parallel_map(lambda _: time.sleep(0.002) or threading.get_ident(), range(200)))
-    assert threading.get_ident() in threads
+    # With the GIL it tries the first items; without, the main thread would slow the others.
+    assert (threading.get_ident() in threads) == HAS_GIL
     assert len(threads) >= 2
 
 
