@@ -71,6 +71,18 @@ def scaled(modules, backend):
     return factor, {pid for _, pid in answers} != {os.getpid()}
 
 
+def scaled_elsewhere(modules, backend):
+    """By what the numbers were multiplied, by other processes, if `backend` can use them.
+
+    `auto` measures: on a busy machine it may find at first that other processes gain nothing.
+    """
+    for _ in range(20):
+        factor, is_elsewhere = scaled(modules, backend)
+        if is_elsewhere or (backend == "auto" and not HAS_GIL):
+            return factor
+    raise AssertionError(f"{backend} left all to the calling process, 20 times")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -82,7 +94,7 @@ def scaled(modules, backend):
     ids=["value", "class attribute", "function", "value elsewhere"],
 )
 def test_auto_computes_with_what_was_set_here(modules, change):
-    assert scaled(modules, "auto") == (1, HAS_GIL)
+    assert scaled_elsewhere(modules, "auto") == 1
     change(modules)
     assert scaled(modules, "auto") == (77, False)
 
@@ -99,11 +111,10 @@ def test_auto_computes_with_what_was_set_here(modules, change):
     ids=["value", "class attribute", "function", "value elsewhere"],
 )
 def test_a_module_that_was_loaded_again(modules, backend, changed, loaded):
-    is_elsewhere = HAS_GIL or backend == "processes"
-    assert scaled(modules, backend) == (1, is_elsewhere)
+    assert scaled_elsewhere(modules, backend) == 1
     modules.write(**changed)
     importlib.reload(getattr(modules, loaded))
-    assert scaled(modules, backend) == (77, is_elsewhere)
+    assert scaled_elsewhere(modules, backend) == 77
 
 
 def test_what_was_set_here_is_no_reason_for_new_workers(modules):

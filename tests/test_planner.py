@@ -107,9 +107,12 @@ def logs_by_name(number):
 @with_gil
 def test_a_function_that_holds_the_gil_leaves_the_process():
     """If it did not, the tests of side effects below would show nothing."""
-    pids = set(parallel_map(spins, range(200)))
-    assert os.getpid() in pids
-    assert len(pids) == 3
+    for _ in range(20):  # on a busy machine one worker may be late for all of a call
+        pids = set(parallel_map(spins, range(200)))
+        assert os.getpid() in pids
+        if len(pids) == 3:
+            return
+    raise AssertionError(f"the last of 20 calls ran in processes {pids}")
 
 
 def test_a_function_that_leaves_the_gil_goes_to_threads():

@@ -77,10 +77,8 @@ class FakeServer:
     def __init__(self) -> None:
         from fakeredis import TcpFakeServer
 
-        class Server(TcpFakeServer):
-            request_queue_size = 128  # 5 would turn away children that start together
-
-        self._server = Server(("127.0.0.1", 0))
+        self._server = TcpFakeServer(("127.0.0.1", 0))
+        self._server.socket.listen(128)  # its own 5 would turn away children that start together
         self._server.daemon_threads = True
         self.url = f"redis://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
