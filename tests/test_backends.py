@@ -556,8 +556,7 @@ if child == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
 check()
 """
-    # From 3.12 on Python warns of a fork beside other threads, which these backends have.
-    run(f"NAME = {name!r}" + SQUARE + script, flags=("-W", "ignore::DeprecationWarning"))
+    run(f"NAME = {name!r}" + SQUARE + script)
 
 
 @each_with_functions

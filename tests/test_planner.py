@@ -330,3 +330,21 @@ def test_what_it_refuses():
         explain(5, [1])
     with pytest.raises(TypeError, match="at least one iterable"):
         explain(abs)
+
+
+def test_a_fork_after_little_work(run):
+    """A thread has looked on. It ends before the fork, as from 3.12 on Python warns of one beside others; but
+    Python may not know that a thread has only just ended, or one is late on a busy machine."""
+    run("""
+import os, warnings
+from gilfree import parallel_map
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for _ in range(20):
+        parallel_map(lambda number: number + 1, range(10_000))
+        child = os.fork()
+        if child == 0:
+            os._exit(parallel_map(abs, [-5])[0])
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+assert len(caught) < 10, len(caught)
+""")

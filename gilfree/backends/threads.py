@@ -7,11 +7,12 @@ is abandoned after a timeout must not keep the process.
 
 import _thread
 import os
-import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
+from time import monotonic
 from typing import Any, TypeVar
 
 from gilfree import _core
@@ -20,6 +21,7 @@ from gilfree.locked import locked
 from gilfree.loop import Call, Loop
 
 T = TypeVar("T")
+PATIENCE = 0.1  # seconds a fork waits for helpers to end
 AIM = 100e-6  # seconds a run should take: enough to forget what claiming it cost
 
 
@@ -30,7 +32,28 @@ class Crew:
         self.size = 0
 
 
-Inbox = SimpleQueue[tuple[Callable[[], None], Crew | None]]
+Inbox = SimpleQueue[tuple[Callable[[], None], Crew | None] | None]
+
+
+def start_safely(thread: threading.Thread) -> None:
+    """Without the GIL, Ctrl-C while a thread starts another can leave a lock of threading's held, and then no
+    thread starts again: one that Ctrl-C never comes to does it."""
+    if gil_is_enabled() or threading.get_ident() != threading.main_thread().ident:
+        thread.start()
+        return
+    outcome: SimpleQueue[RuntimeError | None] = SimpleQueue()
+
+    def start() -> None:
+        try:
+            thread.start()
+        except RuntimeError as error:
+            outcome.put(error)
+        else:
+            outcome.put(None)
+
+    _thread.start_new_thread(start, ())
+    if error := outcome.get():
+        raise error
 
 
 class Threads:
@@ -46,6 +69,9 @@ class Threads:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._idle: list[Inbox] = []
+        # Each leaves it itself, and nobody else refers to it: where a Thread is freed, Ctrl-C can get lost.
+        self._alive: set[threading.Thread] = set()
+        self._is_ending = False
         self.crews: set[Crew] = set()
         self._most = 1  # that were at work at once, and one for what is done aside
         self._mine = threading.local()
@@ -84,43 +110,58 @@ class Threads:
         return True
 
     def _start_thread(self, inbox: Inbox) -> bool:
+        thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
         try:
-            if sys.version_info < (3, 13):
-                name = "gilfree python"
-                threading.Thread(target=self._live, args=(inbox,), name=name, daemon=True).start()
-            else:
-                # Without the GIL, Ctrl-C can leave a lock of threading's held, and then none starts again.
-                # Before 3.13 that module never forgets threads that it did not start.
-                _thread.start_new_thread(self._introduce, (inbox,))
+            start_safely(thread)
         except RuntimeError:
             # No more threads, or none that are daemons in a subinterpreter, or the interpreter is ending:
             # those that are there do it.
             return False
+        self._alive.add(thread)
         return True
-
-    def _introduce(self, inbox: Inbox) -> None:
-        """To those who look at threads: debuggers, and what measures coverage."""
-        threading.current_thread().name = "gilfree python"
-        if trace := threading.gettrace():
-            sys.settrace(trace)
-        if profile := threading.getprofile():
-            sys.setprofile(profile)
-        self._live(inbox)
 
     def _live(self, inbox: Inbox) -> None:
         self._mine.inbox = inbox
-        while True:
-            task, crew = inbox.get()
+        while order := inbox.get():
+            task, crew = order
             task()
-            del task  # and with it the call's items and results
+            del order, task  # and with it the call's items and results
             if crew is not None:
                 self._leave(crew)
-            if len(self._idle) >= self._most:
-                return
+            if self._is_ending or len(self._idle) >= self._most:
+                break
             self._idle.append(inbox)
+        self._alive.discard(threading.current_thread())
+
+    def end(self) -> None:
+        """End those who have nothing to do; others start when there is something again.
+
+        Python warns of a fork beside other threads. Those in an item of a call that is over are not waited
+        for, but for a moment: most are only on their way back.
+        """
+        deadline = monotonic() + PATIENCE
+        met: set[threading.Thread] = set()
+        self._is_ending = True
+        try:
+            while not self.crews and monotonic() < deadline:
+                with suppress(IndexError):
+                    while True:
+                        self._idle.pop().put(None)
+                met |= {each for each in list(self._alive) if each.ident != threading.get_ident()}
+                for each in met:
+                    each.join(1e-3)
+                if not any(each.is_alive() for each in met):
+                    break
+        finally:
+            self._is_ending = False
 
 
 _threads = Threads()
+
+
+def _end_threads() -> None:
+    """Before a fork."""
+    _threads.end()
 
 
 def _forget_threads() -> None:
@@ -130,7 +171,7 @@ def _forget_threads() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
+    os.register_at_fork(before=_end_threads, after_in_child=_forget_threads)
 
 
 def aside(task: Callable[[], None]) -> bool:
