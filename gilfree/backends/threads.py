@@ -110,8 +110,8 @@ class Threads:
         return True
 
     def _start_thread(self, inbox: Inbox) -> bool:
-        thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
         try:
+            thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
             start_safely(thread)
         except RuntimeError:
             # No more threads, or none that are daemons in a subinterpreter, or the interpreter is ending:
