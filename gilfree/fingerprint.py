@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from hashlib import blake2b
 from importlib.machinery import ModuleSpec
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -70,6 +69,8 @@ def unwrapped(attribute: Any) -> Any:
 
 class _Walk:
     def __init__(self) -> None:
+        from hashlib import blake2b  # which takes longer than all of gilfree to import
+
         self._hash = blake2b(digest_size=16)
         self._seen: set[int] = set()
         self._left = STEPS
