@@ -70,7 +70,8 @@ import sys, threading
 from gilfree import parallel_map
 seen = set()
 def trace(frame, event, argument):
-    seen.add((frame.f_code.co_name, threading.current_thread().name))
+    if frame.f_code.co_name == "item":  # in threading's own code there may be no current thread
+        seen.add(threading.current_thread().name)
 threading.settrace(trace)
 def item(number):
     meeting.wait(60)
@@ -78,7 +79,7 @@ def item(number):
 meeting = threading.Barrier(3)
 threading.Thread(target=lambda: meeting.wait(60), daemon=True).start()
 assert True in parallel_map(item, range(2), backend="threads", workers=2)
-assert ("item", "gilfree python") in seen, seen
+assert "gilfree python" in seen, seen
 """)
 
 
