@@ -214,8 +214,10 @@ def references():
 
 
 def collect():
-    """Without the GIL, what a thread has made and others let go of counts until that thread runs or ends."""
+    """Without the GIL, what a thread has made and others let go of counts until that thread runs or ends, and
+    some of it until the collection after that."""
     threads._threads.end()
+    gc.collect()
     gc.collect()
 
 
