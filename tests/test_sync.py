@@ -641,9 +641,8 @@ def test_passwords_are_not_shown(url, shown):
     assert not any(word in str(raised.value) for word in ("secret", "sec/", "ret@", "'sec'"))
 
 
-def test_a_server_that_refuses_is_a_clear_error(url, kind, tmp_path):
-    if kind != "redis":
-        pytest.skip("fakeredis' server lets everybody do anything")
+@pytest.mark.parametrize("kind", ["redis"], indirect=True)  # fakeredis' server lets everybody do anything
+def test_a_server_that_refuses_is_a_clear_error(url, tmp_path):
     touch = [["touch", str(tmp_path / "ran")]]
     with pytest.raises(
         RuntimeError, match=r"refuses a step \(.*DB index is out of range\); accepted: Redis 6"
