@@ -16,8 +16,10 @@ left = 0
 may_be_lost = {KeyboardInterrupt}
 
 def lost(unraisable):
-    "Ctrl-C at the first line of a __del__, as subprocess has one too, can't be had: Python only reports it."
-    if unraisable.exc_type not in may_be_lost or unraisable.object.__name__ != "__del__":
+    "Ctrl-C at the first line of a __del__, as Popen has one, or of _remove, by which threading forgets a"
+    "thread, can't be had: Python only reports it."
+    what = getattr(unraisable.object, "__name__", "") + (unraisable.err_msg or "")
+    if unraisable.exc_type not in may_be_lost or not ("__del__" in what or "_remove" in what):
         sys.__unraisablehook__(unraisable)
 
 sys.unraisablehook = lost

@@ -231,3 +231,28 @@ def test_abandoned_items_leave_all_workers_to_the_next_call():
     for options in ({}, {"timeout": HANG}):
         assert map_(lambda _: barrier.wait(HANG) >= 0, range(4), workers=4, **options) == [True] * 4
     gate.set()
+
+
+@pytest.mark.parametrize("options", [{}, {"timeout": 1000}], ids=str)
+def test_where_no_thread_can_be_started(run, options):
+    """The calling one does it; and what else went wrong is raised, not waited for."""
+    run(f"""
+import threading
+from gilfree import parallel_map
+
+def refuse(self):
+    raise error
+
+threading.Thread.start, start = refuse, threading.Thread.start
+error = RuntimeError("can't start new thread")
+assert parallel_map(abs, [-1, -2, -3], backend="threads", workers=2, **{options}) == [1, 2, 3]
+error = MemoryError("no stack")
+try:
+    parallel_map(abs, range(3), backend="threads", workers=2, **{options})
+except MemoryError as raised:
+    assert raised is error
+else:
+    raise AssertionError
+threading.Thread.start = start
+assert parallel_map(abs, [-1, -2, -3], backend="threads", workers=2, **{options}) == [1, 2, 3]
+""")

@@ -35,23 +35,28 @@ class Crew:
 Inbox = SimpleQueue[tuple[Callable[[], None], Crew | None] | None]
 
 
-def start_safely(thread: threading.Thread) -> None:
-    """Without the GIL, Ctrl-C while a thread starts another can leave a lock of threading's held, and then no
-    thread starts again: one that Ctrl-C never comes to does it."""
-    if gil_is_enabled() or threading.get_ident() != threading.main_thread().ident:
-        thread.start()
-        return
-    outcome: SimpleQueue[RuntimeError | None] = SimpleQueue()
+def is_main_without_gil() -> bool:
+    """Is this the main thread, and no GIL?"""
+    return threading.get_ident() == threading.main_thread().ident and not gil_is_enabled()
 
-    def start() -> None:
+
+def start_safely(start: Callable[[], None]) -> None:
+    """Make and start a thread. Without the GIL, Ctrl-C meanwhile can leave a lock of threading's held, and
+    then none starts again: one that Ctrl-C never comes to does it."""
+    if not is_main_without_gil():
+        start()
+        return
+    outcome: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run() -> None:
         try:
-            thread.start()
-        except RuntimeError as error:
+            start()
+        except BaseException as error:  # raised below: the main thread waits
             outcome.put(error)
         else:
             outcome.put(None)
 
-    _thread.start_new_thread(start, ())
+    _thread.start_new_thread(run, ())
     if error := outcome.get():
         raise error
 
@@ -71,7 +76,6 @@ class Threads:
         self._idle: list[Inbox] = []
         # Each leaves it itself, and nobody else refers to it: where a Thread is freed, Ctrl-C can get lost.
         self._alive: set[threading.Thread] = set()
-        self._is_ending = False
         self.crews: set[Crew] = set()
         self._most = 1  # that were at work at once, and one for what is done aside
         self._mine = threading.local()
@@ -110,14 +114,17 @@ class Threads:
         return True
 
     def _start_thread(self, inbox: Inbox) -> bool:
-        try:
+        def start() -> None:
             thread = threading.Thread(target=self._live, args=(inbox,), name="gilfree python", daemon=True)
-            start_safely(thread)
+            thread.start()
+            self._alive.add(thread)
+
+        try:
+            start_safely(start)
         except RuntimeError:
             # No more threads, or none that are daemons in a subinterpreter, or the interpreter is ending:
             # those that are there do it.
             return False
-        self._alive.add(thread)
         return True
 
     def _live(self, inbox: Inbox) -> None:
@@ -128,7 +135,7 @@ class Threads:
             del order, task  # and with it the call's items and results
             if crew is not None:
                 self._leave(crew)
-            if self._is_ending or len(self._idle) >= self._most:
+            if len(self._idle) >= self._most:
                 break
             self._idle.append(inbox)
         self._alive.discard(threading.current_thread())
@@ -141,19 +148,15 @@ class Threads:
         """
         deadline = monotonic() + PATIENCE
         met: set[threading.Thread] = set()
-        self._is_ending = True
-        try:
-            while not self.crews and monotonic() < deadline:
-                with suppress(IndexError):
-                    while True:
-                        self._idle.pop().put(None)
-                met |= {each for each in list(self._alive) if each.ident != threading.get_ident()}
-                for each in met:
-                    each.join(1e-3)
-                if not any(each.is_alive() for each in met):
-                    break
-        finally:
-            self._is_ending = False
+        while not self.crews and monotonic() < deadline:
+            with suppress(IndexError):
+                while True:
+                    self._idle.pop().put(None)
+            met |= {each for each in list(self._alive) if each.ident != threading.get_ident()}
+            for each in met:
+                each.join(1e-3)
+            if not any(each.is_alive() for each in met):
+                break
 
 
 _threads = Threads()
@@ -222,9 +225,11 @@ def work(loop: Loop, /) -> None:
     crews = _threads.crews
     try:
         crews.add(team.crew)
-        # A caller that is to look at the time leaves the work to helpers. A helper's own call works itself,
-        # as it may be what the others wait for.
-        is_left = loop.watched or (loop.workers > 1 and is_slow_beside_others())
+        # A caller that is to look at the time leaves the work to helpers. So does the main thread without the
+        # GIL: each other one specializes bytecode in a copy of its own, and where the main one writes, others
+        # read what else is in the code object (CPython's Include/internal/pycore_code.h, co_tlbc). A helper's
+        # own call works itself, as it may be what the others wait for.
+        is_left = loop.watched or (loop.workers > 1 and is_main_without_gil())
         if not is_left or is_helper or not team.call_helper(always=True):
             team.crew.size += not is_helper
             team.call_helper()
@@ -236,15 +241,6 @@ def work(loop: Loop, /) -> None:
     finally:
         # A thread still in an item of it, for ever maybe, keeps no other call short.
         crews.discard(team.crew)
-
-
-def is_slow_beside_others() -> bool:
-    """Is this the thread that slows the others, and they it?
-
-    Without the GIL each thread specializes bytecode in a copy of its own, but the main one: where that
-    writes, others read what else is in the code object (CPython's Include/internal/pycore_code.h, co_tlbc).
-    """
-    return not gil_is_enabled() and threading.current_thread() is threading.main_thread()
 
 
 class Team:
