@@ -613,6 +613,8 @@ def test_a_server_that_is_not_there(tmp_path):
 
 def test_a_connection_is_closed_while_another_thread_waits(meet, pool):
     other = meet().barrier("b", 2)
+    assert other.n_waiting == 0
+    open_files = len(os.listdir("/dev/fd"))
     for _ in range(5):
         meeting = meet()
         wait = pool.submit(meeting.barrier("b", 2).wait)
@@ -622,6 +624,7 @@ def test_a_connection_is_closed_while_another_thread_waits(meet, pool):
         with pytest.raises(RuntimeError, match="this connection is closed"):
             wait.result()
         assert not other.broken
+    assert len(os.listdir("/dev/fd")) <= open_files
 
 
 @pytest.mark.parametrize(

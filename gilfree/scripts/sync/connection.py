@@ -157,6 +157,7 @@ class Server:
         self.client = self._redis.Redis(connection_pool=self._pool)
         self._milliseconds = int(1000 * (PRIVATE_EXPIRY_SECONDS if private else EXPIRY_SECONDS))
         self._digests: dict[str, str] = {}  # of the scripts that the server has
+        self._closed = False
 
     def open(self, must_be_new: bool) -> None:
         """Make the run's key, or take the identity of the one that is there."""
@@ -238,6 +239,9 @@ class Server:
                 f"the server {self.where} refuses a step ({error}); accepted: Redis 6 or later, or Valkey, "
                 "that is no cluster and no replica, has memory left, and lets the user run scripts"
             ) from error
+        finally:
+            if self._closed:
+                self.close()
 
     def wait(self, attempt: Callable[[str], T | Later | None], timeout: float | None) -> T | None:
         """Until the attempt gives something, or None after the timeout. It is given where to be woken."""
@@ -259,7 +263,8 @@ class Server:
                 self.client.blpop([inbox], timeout=max(left, 0.001))
 
     def close(self) -> None:
-        # Not from under other threads that wait for an answer: they find out with their next step.
+        # Not from under other threads that wait for an answer: each closes what it had when it is back.
+        self._closed = True
         self._pool.disconnect(inuse_connections=False)
 
 
