@@ -8,6 +8,7 @@ from concurrent import futures
 
 import pytest
 from functions import CustomError, UnpicklableError, fails_at_3_and_7, square, stops_at_3
+from mpi_jobs import ROOT, launch
 
 from gilfree import Cancel, kernels, parallel_map
 from gilfree.backends import processes
@@ -130,3 +131,26 @@ def test_an_executor_starts_no_workers_of_ours():
     with futures.ThreadPoolExecutor(2) as executor:
         parallel_map(square, range(100), executor=executor)
     assert len(processes._pool._workers) == before
+
+
+def test_mpi4pys_executor(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("""
+from functions import CustomError, fails_at_3_and_7, square
+from mpi4py.futures import MPIPoolExecutor
+
+from gilfree import parallel_map
+
+if __name__ == "__main__":
+    with MPIPoolExecutor() as executor:
+        assert executor.num_workers == 2
+        for count in (0, 1, 2, 1000):
+            assert parallel_map(square, range(count), executor=executor) == [n * n for n in range(count)]
+        try:
+            parallel_map(fails_at_3_and_7, range(10), executor=executor)
+        except CustomError as error:
+            print(error, error.__notes__)
+""")
+    path = os.pathsep.join([str(ROOT), os.path.dirname(__file__)])
+    code, output, errors = launch(3, "-m", "mpi4py.futures", program, env={"PYTHONPATH": path})
+    assert (code, output, errors) == (0, "item 3 ['item 3 of parallel_map']\n", "")
