@@ -8,7 +8,6 @@ to processes, if it may leave this one. If not it stays in the calling thread: t
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from gilfree import _core, backends, child, executors
@@ -226,6 +225,12 @@ def is_worth_processes(loop: Loop) -> bool:
     if processes.is_warm(loop.workers):
         return True
     if loop.cost_left() > LITTLE_FOR_NEW_PROCESSES:
-        with suppress(OSError, RuntimeError):  # there may be none here: no descriptors, no program to start
+        try:
             processes.warm(loop.workers)
+        except (OSError, RuntimeError) as error:  # no descriptors, no program to start
+            import logging
+
+            logging.getLogger("gilfree").info(
+                "auto stays in this process: no worker process starts: %r", error
+            )
     return False

@@ -115,6 +115,32 @@ def test_a_function_that_holds_the_gil_leaves_the_process():
     raise AssertionError(f"the last of 20 calls ran in processes {pids}")
 
 
+@with_gil
+def test_where_no_process_starts_the_call_goes_on_and_the_log_says_why(run):
+    script = """
+import logging, os, resource, sys, time
+import gilfree
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+
+def spin(number):
+    end = time.perf_counter() + 0.01
+    while time.perf_counter() < end:
+        pass
+    return number
+
+gilfree.parallel_map(spin, range(10), workers=2)  # too little for processes
+import gilfree.backends.processes  # no file can be opened from here on
+highest = max(map(int, os.listdir("/dev/fd")))
+resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
+assert gilfree.parallel_map(spin, range(100), workers=2) == list(range(100))
+"""
+    lines = run(script).stdout.splitlines()
+    assert lines
+    assert all(
+        line.startswith("auto stays in this process: no worker process starts: OSError") for line in lines
+    )
+
+
 def test_a_function_that_leaves_the_gil_goes_to_threads():
     threads = set(parallel_map(lambda _: time.sleep(0.002) or threading.get_ident(), range(200)))
     # With the GIL it tries the first items; without, the main thread would slow the others.
