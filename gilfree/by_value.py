@@ -15,9 +15,9 @@ from typing import Any
 
 from cloudpickle import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-from gilfree.fingerprint import MAINS
+from gilfree.fingerprint import LRU_CACHE, MAINS
 
-LRU_CACHE = type(functools.lru_cache(int))
+TYPE_KWARGS = 3  # of the arguments of _make_skeleton_class
 
 received: set[str] = set()  # classes of the parent's, in a worker: by cloudpickle's numbers for them
 
@@ -37,6 +37,12 @@ def _cached(function: Callable[..., Any], parameters: dict[str, Any]) -> Callabl
     return cached
 
 
+def _cached_property(function: Callable[[Any], Any], name: str) -> functools.cached_property[Any]:
+    made = functools.cached_property(function)
+    made.__set_name__(object, name)
+    return made
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, type):
@@ -45,7 +51,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return _received_class, (number,)
         elif type(thing) is LRU_CACHE and thing.__module__ in MAINS:
             return _cached, (thing.__wrapped__, thing.cache_parameters())
-        return super().reducer_override(thing)
+        elif type(thing) is functools.cached_property:  # it has a lock before Python 3.12
+            return _cached_property, (thing.func, thing.attrname)
+        reduced = super().reducer_override(thing)
+        is_class_by_value = isinstance(reduced, tuple) and reduced[0] is cloudpickle._make_skeleton_class
+        if is_class_by_value and "__slots__" in vars(thing):  # cloudpickle makes the other class without
+            reduced[1][TYPE_KWARGS]["__slots__"] = vars(thing)["__slots__"]
+        return reduced
 
 
 class _PicklerForHere(_Pickler):

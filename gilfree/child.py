@@ -1,6 +1,6 @@
 """What runs in a worker process: it is told of a call, then given runs of items, one message each.
 
-    parent to worker   b"P" + pickle of Place     first, and when something in it has changed
+    parent to worker   b"P" + pickle of Place     first, and when something in it has changed there
                        b"C" + pickle of Order     a call begins; answered by a pickle of RefusedError or True
                        b"R" + pickle of items     a run; answered by a pickle of Answer
                        b"E"                       the call is over: let go of it
@@ -16,7 +16,9 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -37,6 +39,38 @@ class Place(NamedTuple):
     recursion_limit: int
     digits_limit: int
     warnings: bytes  # a pickle of the filters: their classes are imported from that path
+
+
+def place() -> Place:
+    try:
+        folder: str | None = os.getcwd()
+    except FileNotFoundError:
+        folder = None
+    return Place(
+        path=import_path(),
+        folder=folder,
+        environment=dict(os.environb),
+        arguments=list(sys.argv),
+        recursion_limit=sys.getrecursionlimit(),
+        digits_limit=sys.get_int_max_str_digits(),
+        warnings=pickled_filters(tuple(warning_filters())),
+    )
+
+
+def warning_filters() -> Sequence[Any]:
+    """In this context: from Python 3.14 on a catch_warnings may be for it alone."""
+    of_context: Callable[[], Sequence[Any]] = getattr(warnings, "_get_filters", lambda: warnings.filters)
+    return of_context()
+
+
+@lru_cache(maxsize=1)
+def pickled_filters(filters: tuple[Any, ...]) -> bytes:
+    return transport.dumps(list(filters))
+
+
+def import_path() -> list[str]:
+    """Without what is no str, which Python's own import passes over too."""
+    return [entry for entry in sys.path if isinstance(entry, str)]
 
 
 class Order(NamedTuple):
@@ -87,13 +121,15 @@ def settle(loop: Loop, run: Run, answer: Answer) -> None:
 _initialized: bytes | None = None
 
 
-def initialize(pickled: bytes) -> None:
-    """Call a pickled initializer, unless it was the last one called in this process."""
+def initialize(pickled: bytes) -> bool:
+    """Call a pickled initializer, unless it was the last one called in this process. Was it called now?"""
     global _initialized
-    if pickled != _initialized:
-        _initialized = None
-        loads(pickled)()
-        _initialized = pickled
+    if pickled == _initialized:
+        return False
+    _initialized = None
+    loads(pickled)()
+    _initialized = pickled
+    return True
 
 
 def loads(data: bytes | memoryview) -> Any:
@@ -120,6 +156,7 @@ class Worker:
     def __init__(self) -> None:
         self.fn: Any = None
         self.runner: Any = map
+        self._place: Place | None = None
         self._misplaced: RefusedError | None = None
 
     def take(self, kind: bytes, data: memoryview) -> bytes | None:
@@ -134,12 +171,13 @@ class Worker:
                 return self.run(data)
             if kind == b"C":
                 return transport.dumps(acknowledgement(self, loads(data)))
-            self.settle_in(loads(data))
+            self._place = loads(data)
             return None
         finally:
             _core.set_at_work(False)
 
-    def settle_in(self, place: Place) -> None:
+    def _settle_in(self, place: Place) -> None:
+        """Be where the parent is, wherever the last call went."""
         sys.path[:] = place.path
         sys.argv[:] = place.arguments
         for name in set(os.environb) - set(place.environment):
@@ -167,6 +205,8 @@ class Worker:
         """RefusedError if the call can't be run here."""
         from gilfree import fingerprint
 
+        if self._place is not None:
+            self._settle_in(self._place)
         if self._misplaced is not None:
             raise self._misplaced
         _core.set_workers(order.threads)
@@ -178,8 +218,8 @@ class Worker:
         if order.fingerprint is not None and fingerprint.of(self.fn) != order.fingerprint:
             raise RefusedError(f"{self.fn!r}, or what it names, is not the same in a worker process")
         try:
-            if order.initializer is not None:
-                initialize(order.initializer)
+            if order.initializer is not None and initialize(order.initializer):
+                self._place = place()  # what it has set stays
         except BaseException as error:
             raise refusal("the initializer failed in a worker process", error) from None
 

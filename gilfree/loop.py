@@ -150,6 +150,9 @@ class Loop:
         """
         if self.call.chunksize:
             return min(self.call.chunksize, sys.maxsize)
+        return self._size_for(aim)
+
+    def _size_for(self, aim: float) -> int:
         if self._items == 0:
             return 1
         cost = max(self._seconds / self._items, self._last_cost, 1e-9)
@@ -278,7 +281,10 @@ class Loop:
         self.finish(run, error, monotonic() - began, ITEM)
 
     def run_for(self, seconds: float) -> None:
-        """Run the next items in this thread, alone, until that time has passed; one at least."""
+        """Run the next items in this thread, alone, until that time has passed; one at least.
+
+        Not a chunk at a time: what is run here can't run elsewhere.
+        """
         began = monotonic()
         left = seconds
         while left > 0 and not self.ended:
@@ -286,7 +292,7 @@ class Loop:
                 self.check()
                 self.run_serially(1)
             else:
-                self.run_serially(self.size(left / 2))
+                self.run_serially(self._size_for(left / 2))
             left = began + seconds - monotonic()
 
     def cost_left(self) -> float:

@@ -15,6 +15,7 @@ from types import (
     BuiltinFunctionType,
     FunctionType,
     GetSetDescriptorType,
+    MappingProxyType,
     MemberDescriptorType,
     ModuleType,
     WrapperDescriptorType,
@@ -121,11 +122,13 @@ class Changes:
 
     def __init__(self, fn: Any, item: Any) -> None:
         self._fn, self._item = fn, item
+        self._objects: Objects = {}  # those that the function or its item has or names, when last looked
         self._before, self._refusal = self._state()
 
     def _state(self) -> tuple[bytes, str | None]:
         try:
-            return state_of((self._fn, self._item)), None
+            state, self._objects = look_through((self._fn, self._item))
+            return state, None
         except TooBig:
             return b"", "the function or its item is big"
         except Exception as error:  # of what kind is up to the pickled objects; it is the answer
@@ -140,8 +143,12 @@ class Changes:
         if self._state() != (self._before, None):
             return "running it changes its own state or its item"
         try:
-            state_of((results[0], next_item))
+            look_through(next_item)
+            _, returned = look_through(results[0], into_code=False)
             transport.dumps(self._fn)
+            again = self._objects.keys() & (returned.keys() | set(map(id, results)))
+            if any(is_known_by_identity(self._objects[number]) for number in again):
+                return "it returns what it was given or names, and a copy would not be equal"
             if seconds_to_send(results[: 8 if cost < 1e-4 else 1], next_item) > cost / 4:
                 return "to send an item and its result takes as long as to run it"
         except TooBig:
@@ -160,11 +167,21 @@ def seconds_to_send(results: list[Any], item: Any) -> float:
     return max(0.0, sent - began - 5e-6) + (monotonic() - sent) / len(results)
 
 
+def is_known_by_identity(thing: Any) -> bool:
+    """Does it equal nothing but itself, and is another object once it was sent to and fro?"""
+    compares: object = type(thing).__eq__
+    return compares is object.__eq__ and transport.loads(transport.dumps(thing, True)) is not thing
+
+
 class TooBig(Exception):  # noqa: N818 - nothing went wrong
     pass
 
 
 class Logs(Exception):  # noqa: N818 - nothing went wrong
+    pass
+
+
+class Prints(Exception):  # noqa: N818 - nothing went wrong
     pass
 
 
@@ -183,10 +200,14 @@ class _Limited:
 
 
 class _State(pickle.Pickler):
-    """Writes a function with all it can change: defaults, closure, the globals it names, and so on inside."""
+    """Writes a function with all it can change: defaults, closure, the globals it names, and so on inside.
 
-    def __init__(self, file: _Limited) -> None:
+    If it does not look into code, functions and classes are nothing but themselves.
+    """
+
+    def __init__(self, file: _Limited, into_code: bool) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._into_code = into_code
         self._seen: set[int] = set()
 
     def reducer_override(self, thing: Any) -> Any:
@@ -195,27 +216,30 @@ class _State(pickle.Pickler):
         logging = sys.modules.get("logging")
         if logging is not None and (thing is logging or isinstance(thing, logging.Logger)):
             raise Logs("it logs, and other processes have no handlers")
+        if not self._into_code and isinstance(thing, type | FunctionType):
+            return str, (id(thing),)
         if isinstance(thing, type) and not is_library(thing.__module__) and id(thing) not in self._seen:
             self._seen.add(id(thing))
             attributes = vars(thing).items()
-            inside = {name: unwrapped(value) for name, value in attributes if is_looked_into(value)}
-            return str, (id(thing), inside)
+            inside = {name: unwrapped(value) for name, value in attributes if is_looked_into(name, value)}
+            return str, (id(thing), inside, thing.__bases__, type(thing))
         if isinstance(thing, (type, ModuleType, _core.Kernel)):
             return str, (id(thing),)
         if isinstance(thing, BuiltinFunctionType) and isinstance(thing.__self__, (ModuleType, type(None))):
             return str, (id(thing),)
-        wrapped = getattr(thing, "__wrapped__", None)
+        if isinstance(thing, MappingProxyType):
+            return str, (id(thing), dict(thing))
+        wrapped = getattr(thing, "__wrapped__", None) if is_library(type(thing).__module__) else None
         if isinstance(wrapped, FunctionType) and not isinstance(thing, FunctionType):
             return str, (id(thing), wrapped)
         if isinstance(thing, FunctionType):
             if id(thing) in self._seen:
                 return str, (id(thing),)
             self._seen.add(id(thing))
-            names = {
-                name: thing.__globals__[name]
-                for name in names_in(thing.__code__)
-                if name in thing.__globals__
-            }
+            named = set(names_in(thing.__code__))
+            if not named.isdisjoint(("print", "stdout")) and is_print_caught():
+                raise Prints("it prints, and sys.stdout is not that of other processes")
+            names = {name: thing.__globals__[name] for name in sorted(named) if name in thing.__globals__}
             cells = [contents_of(cell) for cell in thing.__closure__ or ()]
             for inside in (*names.values(), *cells):
                 if type(inside) in CONTAINERS and len(inside) > BIG:  # a byte an item at least
@@ -224,13 +248,31 @@ class _State(pickle.Pickler):
         return NotImplemented
 
 
-def is_looked_into(attribute: Any) -> bool:
-    """Can this attribute of a class hold what is changed? Not what makes its instances' attributes work."""
-    return not isinstance(attribute, GetSetDescriptorType | MemberDescriptorType | WrapperDescriptorType)
+def is_looked_into(name: str, attribute: Any) -> bool:
+    """Can this attribute of a class hold what is changed? Not what makes it, and its instances' attributes,
+    work."""
+    makers = GetSetDescriptorType | MemberDescriptorType | WrapperDescriptorType
+    return name != "_abc_impl" and not isinstance(attribute, makers)
 
 
-def state_of(thing: Any) -> bytes:
-    """Equal bytes as long as nothing in it has changed. For comparing only: it can't be read back."""
+def is_print_caught() -> bool:
+    """Does what is printed here go where another process would not print?"""
+    stdout = sys.stdout
+    # A notebook shows what other processes print, too.
+    if stdout is None or stdout is sys.__stdout__ or type(stdout).__module__.startswith("ipykernel."):
+        return False
+    try:
+        return not os.path.sameopenfile(stdout.fileno(), 1)
+    except (AttributeError, OSError, ValueError):  # it is no file
+        return True
+
+
+Objects = dict[int, Any]  # by id
+
+
+def look_through(thing: Any, into_code: bool = True) -> tuple[bytes, Objects]:
+    """What is equal as long as nothing in it has changed, for comparing only; and the objects in it."""
     file = _Limited()
-    _State(file).dump(thing)
-    return bytes(file.data)
+    state = _State(file, into_code)
+    state.dump(thing)
+    return bytes(file.data), {number: found for number, (_, found) in state.memo.copy().items()}

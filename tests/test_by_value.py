@@ -36,6 +36,56 @@ def script(run, backend):
 
 
 @each
+def test_classes_with_slots(script):
+    script("""
+import dataclasses
+
+@dataclasses.dataclass(slots=True)
+class Point:
+    x: int
+
+class Base:
+    __slots__ = "a",
+
+class Sub(Base):
+    __slots__ = ["b", "__c"]
+    def __init__(self, number):
+        self.a, self.b, self.__c = number, 2, 3
+    def sum(self):
+        return self.a + self.b + self.__c
+
+def fail(number):
+    raise ValueError(Point(spin(number)))
+
+assert map_(lambda number: Point(spin(number))) == list(map(Point, range(40)))
+made = map_(lambda number: spin(Sub(number)))
+assert all(type(each) is Sub and not hasattr(each, "__dict__") for each in made)
+assert [each.sum() for each in made] == [number + 5 for number in range(40)]
+points = list(map(Point, range(40)))
+assert map_(lambda point: spin(point), points) == points
+try:
+    map_(fail)
+except ValueError as error:
+    assert error.args == (Point(0),)
+""")
+
+
+@each
+def test_a_cached_property(script):
+    script("""
+class Doubled:
+    def __init__(self, number):
+        self.number = number
+    @functools.cached_property
+    def value(self):
+        return spin(2 * self.number)
+
+assert map_(lambda number: Doubled(number).value) == [2 * number for number in range(40)]
+assert [each.value for each in map_(lambda number: spin(Doubled(number)), range(10))] == list(range(0, 20, 2))
+""")
+
+
+@each
 def test_classes_are_those_of_the_script(script):
     script("""
 class Point:

@@ -136,6 +136,30 @@ def test_a_worker_is_told_of_what_has_changed_since_the_last_call(change, look, 
     assert is_shared() == before
 
 
+def test_where_the_last_call_went_is_not_where_the_next_begins(tmp_path):
+    def go(path):
+        os.chdir(path)
+        os.environ["GILFREE_TEST"] = path
+        sys.path.insert(0, path)
+        return os.getcwd()
+
+    look = lambda _: (os.getcwd(), os.environ.get("GILFREE_TEST"), sys.path[0])  # noqa: E731
+    here = look(0)
+    assert map_(go, [str(tmp_path)] * 2, workers=2) == [str(tmp_path)] * 2
+    assert map_(look, range(2), workers=2) == [here] * 2
+
+
+def test_what_the_initializer_has_set_stays(tmp_path, own_pool):
+    def go():
+        os.chdir(tmp_path)
+        os.environ["GILFREE_TEST"] = "set"
+
+    look = lambda _: (os.getcwd(), os.environ.get("GILFREE_TEST"))  # noqa: E731
+    for _ in range(3):
+        found = parallel_map(look, range(2), backend="processes", workers=2, initializer=go)
+        assert found == [(str(tmp_path), "set")] * 2
+
+
 def test_a_filter_of_warnings_from_a_module_that_is_found_now(tmp_path, monkeypatch):
     map_(abs, [-1])
     (tmp_path / "with_a_warning.py").write_text("class Told(UserWarning): pass\n")

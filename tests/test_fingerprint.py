@@ -20,8 +20,15 @@ ITEMS = range(100)
 each = pytest.mark.parametrize("backend", ["auto", "processes"])
 
 TEXT = """
+import collections
+import datetime
+import decimal
+import enum
 import os
+import pathlib
+import re
 import time
+import types
 import {settings} as settings
 
 FACTOR = 1
@@ -32,11 +39,43 @@ class Scale:
 def unit():
     return 1
 
+class Config:
+    def __init__(self):
+        self.factor, self.itself = 1, self
+
+class Slotted(Config):
+    __slots__ = ("factor", "itself")
+
+class Table(dict):
+    pass
+
+class Holder:
+    factors = [1]
+
+class Colour(enum.Enum):
+    RED = 1
+
+CONFIG, SLOTTED, SPACE = Config(), Slotted(), types.SimpleNamespace(factor=1)
+TABLE, ORDERED, CHOICES, RAW = Table(factor=1), collections.OrderedDict(factor=1), set("a"), bytearray(b"a")
+
+def held():
+    return (
+        CONFIG.factor * SLOTTED.factor * SPACE.factor * TABLE["factor"] * ORDERED["factor"]
+        * Holder.factors[0] * (77 if "x" in CHOICES else 1) * (77 if b"x" in RAW else 1)
+    )
+
+# What is the same in every process that imports it, however it looks there.
+PATTERN, NAMES = re.compile("a"), {{"a", "b", "c", "d", ("e", 1)}}
+PLACE, EXACT, DAY = pathlib.Path("a"), decimal.Decimal("1.5"), datetime.date(2026, 1, 2)
+
+def constants():
+    return hasattr(settings, "LOCK") and settings.LOCK, PATTERN, NAMES, PLACE, EXACT, DAY, Colour.RED
+
 def scaled(number):
     end = time.perf_counter() + 0.002
     while time.perf_counter() < end:
         pass
-    return number * FACTOR * Scale.factor * unit() * settings.FACTOR, os.getpid()
+    return number * FACTOR * Scale.factor * unit() * held() * settings.FACTOR, len(constants()), os.getpid()
 """
 
 
@@ -54,7 +93,9 @@ class Modules:
         """A change must be one of the file's size: compiled files tell times only to a second."""
         name, settings = self._names
         (self._folder / f"{name}.py").write_text(TEXT.format(settings=settings).replace(old, new))
-        (self._folder / f"{settings}.py").write_text(f"FACTOR = {setting}\n")
+        (self._folder / f"{settings}.py").write_text(
+            f"import threading\nFACTOR = {setting}\nLOCK = threading.Lock()\n"
+        )
         importlib.invalidate_caches()
 
 
@@ -67,8 +108,8 @@ def modules(tmp_path, monkeypatch):
 def scaled(modules, backend):
     """By what the numbers were multiplied, and did other processes do it?"""
     answers = parallel_map(modules.function.scaled, ITEMS, backend=backend)
-    (factor,) = {answer / number for (answer, _), number in list(zip(answers, ITEMS, strict=True))[1:]}
-    return factor, {pid for _, pid in answers} != {os.getpid()}
+    (factor,) = {answer / number for (answer, *_), number in list(zip(answers, ITEMS, strict=True))[1:]}
+    return factor, {pid for *_, pid in answers} != {os.getpid()}
 
 
 def check_scaled_elsewhere(modules, backend, expected):
@@ -91,13 +132,55 @@ def check_scaled_elsewhere(modules, backend, expected):
         lambda modules: setattr(modules.function.Scale, "factor", 77),
         lambda modules: setattr(modules.function, "unit", lambda: 77),
         lambda modules: setattr(modules.settings, "FACTOR", 77),
+        lambda modules: setattr(modules.function.CONFIG, "factor", 77),
+        lambda modules: setattr(modules.function.SLOTTED, "factor", 77),
+        lambda modules: setattr(modules.function.SPACE, "factor", 77),
+        lambda modules: modules.function.TABLE.update(factor=77),
+        lambda modules: modules.function.ORDERED.update(factor=77),
+        lambda modules: modules.function.CHOICES.add("x"),
+        lambda modules: modules.function.RAW.extend(b"x"),
+        lambda modules: modules.function.Holder.factors.insert(0, 77),
     ],
-    ids=["value", "class attribute", "function", "value elsewhere"],
+    ids=[
+        "value",
+        "class attribute",
+        "function",
+        "value elsewhere",
+        "attribute",
+        "slot",
+        "namespace",
+        "subclass of dict",
+        "ordered dict",
+        "set",
+        "bytearray",
+        "list of a class",
+    ],
 )
 def test_auto_computes_with_what_was_set_here(modules, change):
     check_scaled_elsewhere(modules, "auto", 1)
     change(modules)
     assert scaled(modules, "auto") == (77, False)
+
+
+def test_auto_computes_with_what_was_set_in_a_submodule(tmp_path, monkeypatch):
+    name = f"package_{next(NUMBERS)}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "settings.py").write_text("FACTOR = 1\n")
+    (tmp_path / name / "work.py").write_text(f"""
+import time
+import {name}.settings
+
+def scaled(number):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return number * {name}.settings.FACTOR
+""")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    work = importlib.import_module(f"{name}.work")
+    importlib.import_module(f"{name}.settings").FACTOR = 77
+    assert parallel_map(work.scaled, ITEMS) == [77 * number for number in ITEMS]
 
 
 @each
@@ -122,7 +205,7 @@ def test_what_was_set_here_is_no_reason_for_new_workers(modules):
     pids = set()
     for factor in (1, 2, 3):
         modules.function.FACTOR = factor
-        pids |= {pid for _, pid in parallel_map(modules.function.scaled, ITEMS, backend="processes")}
+        pids |= {pid for *_, pid in parallel_map(modules.function.scaled, ITEMS, backend="processes")}
     assert len(pids) <= 2
 
 
@@ -138,4 +221,4 @@ def test_a_module_that_no_other_process_can_import(made_up):
     with pytest.raises(RuntimeError, match=r"function can't be loaded in a worker process: .*'made_up'"):
         parallel_map(made_up.scaled, ITEMS, backend="processes")
     answers = parallel_map(made_up.scaled, ITEMS)
-    assert answers == [(number, os.getpid()) for number in ITEMS]
+    assert answers == [(number, 7, os.getpid()) for number in ITEMS]

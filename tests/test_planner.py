@@ -1,6 +1,9 @@
 """backend="auto" and explain: where a function runs, why, and what must not get lost on the way."""
 
+import contextlib
+import functools
 import hashlib
+import io
 import itertools
 import logging
 import os
@@ -215,6 +218,102 @@ def test_side_effects_on_what_a_class_holds():
     assert sorted(Tally.NUMBERS) == list(range(100))
 
 
+class CountsCalls:
+    """A decorator."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.calls = 0
+
+    def __call__(self, number):
+        self.calls += 1
+        return self.function(number)
+
+
+@with_gil  # or others would add at the same time
+def test_side_effects_on_a_decorator():
+    decorated = CountsCalls(spins_long)
+    assert parallel_map(decorated, range(50)) == list(range(50))
+    assert decorated.calls == 50
+    assert parallel_map(lambda number: decorated(number), range(50)) == list(range(50))
+    assert decorated.calls == 100
+
+
+class CountsInstances(type):
+    made = 0
+
+    def __call__(cls, *arguments):
+        spin(0.002)
+        CountsInstances.made += 1
+        return super().__call__(*arguments)
+
+
+class Inherited(Tally):
+    pass
+
+
+class Counted(metaclass=CountsInstances):
+    def __init__(self, number):
+        self.number = number
+
+    @property
+    def value(self):
+        return self.number
+
+    @value.setter
+    def value(self, number):
+        COUNTED.append(number)
+
+
+@with_gil
+def test_side_effects_on_what_a_class_has_from_others(monkeypatch):
+    monkeypatch.setattr(Tally, "NUMBERS", [])
+    assert parallel_map(Inherited.add_to_list, range(100)) == list(range(100))
+    assert sorted(Tally.NUMBERS) == list(range(100))
+    monkeypatch.setattr(CountsInstances, "made", 0)
+    assert [each.number for each in parallel_map(Counted, range(100))] == list(range(100))
+    assert CountsInstances.made == 100
+
+
+def test_side_effects_of_setting_a_property():
+    counted = Counted(1)
+    COUNTED.clear()
+
+    def set_value(number):
+        spin(0.002)
+        counted.value = number
+        return number
+
+    assert parallel_map(set_value, range(100)) == list(range(100))
+    assert sorted(COUNTED) == list(range(100))
+
+
+def test_what_equals_only_itself_is_not_copied():
+    missing, items = object(), [Tally() for _ in range(100)]
+    assert parallel_map(lambda _: spin(0.002) or missing, items) == [missing] * 100
+    assert parallel_map(lambda _: spin(0.002) or (missing, 1), items) == [(missing, 1)] * 100
+    assert parallel_map(lambda item: spin(0.002) or item, items) == items
+
+
+def test_what_is_printed_reaches_what_stands_in_for_stdout():
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        parallel_map(lambda number: spin(0.002) or print(number) or number, range(100))
+    assert sorted(map(int, printed.getvalue().split())) == list(range(100))
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_a_chunksize_does_not_keep_all_items_here():
+    def place(_):
+        spin(0.002)
+        return os.getpid(), threading.get_ident()
+
+    for _ in range(20):  # on a busy machine the first items may take all the time
+        if len(set(parallel_map(place, range(200), chunksize=100))) > 1:
+            return
+    raise AssertionError("all items of 20 calls ran in one thread")
+
+
 @pytest.mark.parametrize("fn", [logs, logs_by_name])
 def test_what_is_logged_reaches_the_handlers_here(fn, caplog):
     assert parallel_map(fn, range(100)) == list(range(100))
@@ -246,6 +345,24 @@ def test_later_results_that_cannot_be_sent():
         return (each for each in [number]) if number in (60, 61, 99) else [number]
 
     assert [list(found) for found in parallel_map(find, range(100))] == [[number] for number in range(100)]
+
+
+@with_gil
+@pytest.mark.usefixtures("two_workers")
+def test_after_a_result_that_cannot_come_back_no_other_process_runs_items(tmp_path):
+    """What they did in files is done again here: for those only that had been handed out."""
+    path = tmp_path / "ran"
+
+    def note(number):
+        spin(0.002)
+        with path.open("a") as file:
+            file.write(f"{number}\n")
+        return (each for each in [number]) if number >= 60 else [number]
+
+    assert [list(found) for found in parallel_map(note, range(500))] == [[number] for number in range(500)]
+    numbers = path.read_text().split()
+    assert set(map(int, numbers)) == set(range(500))
+    assert len(numbers) < 550
 
 
 def test_a_later_exception_that_cannot_be_sent():

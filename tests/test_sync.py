@@ -247,6 +247,26 @@ def test_a_wait_that_takes_too_long_passes_or_breaks_for_all(meet, pool):
         barriers[0].reset()
 
 
+@pytest.mark.parametrize("kind", ["redis"], indirect=True)  # fakeredis has no CLIENT KILL
+def test_one_that_comes_again_after_a_lost_connection_is_one(meet, pool, url):
+    barrier, lost = meet().barrier("b", 2), threading.Event()
+
+    def wait_twice():
+        with pytest.raises(sync.ServerLost):
+            barrier.wait()
+        lost.set()
+        with pytest.raises(sync.BrokenBarrier):
+            barrier.wait(0.1)
+
+    wait = pool.submit(wait_twice)
+    with redis.Redis.from_url(url) as server:
+        while not lost.is_set():
+            for client in server.client_list():
+                if client["cmd"].startswith("blpop"):
+                    server.client_kill_filter(_id=client["id"])
+    wait.result()
+
+
 def test_one_that_leaves_does_not_break_a_barrier_and_one_that_fails_does(meet, pool):
     barrier = meet().barrier("b", 2)
     with meet() as leaver:

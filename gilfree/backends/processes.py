@@ -18,11 +18,9 @@ import signal
 import subprocess
 import sys
 import threading
-import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -69,7 +67,7 @@ class Worker:
             raise
         transport.widen(tasks)
         transport.widen(answers)
-        code = _START.format(path=import_path(), tasks=tasks, answers=answers)
+        code = _START.format(path=child.import_path(), tasks=tasks, answers=answers)
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # -W, -O, ...
         # Ctrl-C must not find the worker before it can handle it: until then it is blocked there.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -397,38 +395,6 @@ def run(loop: Loop, wanted: bytes | None = None) -> None:
         _pool.trim(len(staff.workers))
 
 
-def place() -> child.Place:
-    try:
-        folder: str | None = os.getcwd()
-    except FileNotFoundError:
-        folder = None
-    return child.Place(
-        path=import_path(),
-        folder=folder,
-        environment=dict(os.environb),
-        arguments=list(sys.argv),
-        recursion_limit=sys.getrecursionlimit(),
-        digits_limit=sys.get_int_max_str_digits(),
-        warnings=pickled_filters(tuple(warning_filters())),
-    )
-
-
-def warning_filters() -> Sequence[Any]:
-    """In this context: from Python 3.14 on a catch_warnings may be for it alone."""
-    of_context: Callable[[], Sequence[Any]] = getattr(warnings, "_get_filters", lambda: warnings.filters)
-    return of_context()
-
-
-@lru_cache(maxsize=1)
-def pickled_filters(filters: tuple[Any, ...]) -> bytes:
-    return transport.dumps(list(filters))
-
-
-def import_path() -> list[str]:
-    """Without what is no str, which Python's own import passes over too."""
-    return [entry for entry in sys.path if isinstance(entry, str)]
-
-
 def order_of(loop: Loop, wanted: bytes | None) -> child.Order:
     return child.Order(
         fn=pickled(loop.fn, "fn"),
@@ -452,8 +418,9 @@ def pickled(function: Any, name: str) -> bytes:
 class Dispatch:
     """One call: runs handed out, answers collected, in the calling thread.
 
-    For backend="auto", what can't be sent or come back is run here: the trial found nothing that running it
-    twice would change.
+    For backend="auto", what can't be sent or come back is run here: the trial found nothing in this process
+    that running it twice would change. If it may be seen elsewhere, in files say, as little as can be is run
+    twice: after a result that can't come back, what has not been handed out is not.
     """
 
     def __init__(self, loop: Loop, staff: Staff, order: bytes, is_auto: bool) -> None:
@@ -463,9 +430,10 @@ class Dispatch:
         self._workers: dict[int, Worker] = {}  # those at work on this call, alive, by their answers' pipe
         self._unsent: dict[int, Worker] = {}  # to whom something is still to be written, by their tasks' pipe
         self._order = order
-        self._place, self._modules = place(), fingerprint.imported_modules(loop.fn)
+        self._place, self._modules = child.place(), fingerprint.imported_modules(loop.fn)
         self._ready: set[Worker] = set()  # they have the function
         self._refused: child.RefusedError | None = None
+        self._hands_out = True
         self._lost: list[str] = []  # those that died before they had the function, and how
         self._poll = select.poll()
         self._seen_alive = monotonic()
@@ -479,7 +447,7 @@ class Dispatch:
 
         most_lost = len(self._staff.workers)
         while True:
-            ready = [worker for worker in self._workers.values() if worker in self._ready]
+            ready = [worker for worker in self._workers.values() if worker in self._ready and self._hands_out]
             for worker in ready:
                 while not worker.runs and self._hand_out(worker):
                     pass
@@ -488,6 +456,9 @@ class Dispatch:
                     self._hand_out(worker)
             if loop.is_over():
                 break
+            if not self._hands_out and not any(worker.runs for worker in self._workers.values()):
+                self.let_go()
+                raise child.RefusedError("a result could not come back")
             if self._workers:
                 self._collect()
             elif self._refused is not None:
@@ -626,6 +597,8 @@ class Dispatch:
         worker.last_seconds = answer.seconds
         if answer.is_cut and self._is_auto:
             run.results += answer.results
+            if not isinstance(answer.error, child.RefusedError):  # which has run nothing
+                self._hands_out = False
             self._loop.run(run)
             return
         if isinstance(answer.error, child.RefusedError):

@@ -25,6 +25,7 @@ ARRIVE = """
 local barrier, arrived = key('barrier', arg(1)), key('barrier.arrived', arg(1))
 local state = redis.call('HMGET', barrier, 'parties', 'generation', 'resets', 'why', 'who')
 if state[4] then return {'broken', state[4], state[5]} end
+redis.call('HDEL', arrived, arg(2)) -- it may have arrived before, and lost the connection while it waited
 local place = redis.call('HLEN', arrived)
 if place + 1 == tonumber(state[1]) then
   redis.call('HINCRBY', barrier, 'generation', 1)
