@@ -55,8 +55,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _cached_property, (thing.func, thing.attrname)
         reduced = super().reducer_override(thing)
         is_class_by_value = isinstance(reduced, tuple) and reduced[0] is cloudpickle._make_skeleton_class
-        if is_class_by_value and "__slots__" in vars(thing):  # cloudpickle makes the other class without
-            reduced[1][TYPE_KWARGS]["__slots__"] = vars(thing)["__slots__"]
+        # cloudpickle makes the other class without. A NamedTuple, whose are empty, is made with its own.
+        if is_class_by_value and (slots := vars(thing).get("__slots__")):
+            reduced[1][TYPE_KWARGS]["__slots__"] = slots
         return reduced
 
 

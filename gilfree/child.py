@@ -1,6 +1,6 @@
 """What runs in a worker process: it is told of a call, then given runs of items, one message each.
 
-    parent to worker   b"P" + pickle of Place     first, and when something in it has changed there
+    parent to worker   b"P" + pickle of Place     first, and when something in it has changed
                        b"C" + pickle of Order     a call begins; answered by a pickle of RefusedError or True
                        b"R" + pickle of items     a run; answered by a pickle of Answer
                        b"E"                       the call is over: let go of it
@@ -11,14 +11,13 @@ The worker lives until its parent closes the pipe or is gone.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -41,36 +40,11 @@ class Place(NamedTuple):
     warnings: bytes  # a pickle of the filters: their classes are imported from that path
 
 
-def place() -> Place:
+def current_folder() -> str | None:
     try:
-        folder: str | None = os.getcwd()
+        return os.getcwd()
     except FileNotFoundError:
-        folder = None
-    return Place(
-        path=import_path(),
-        folder=folder,
-        environment=dict(os.environb),
-        arguments=list(sys.argv),
-        recursion_limit=sys.getrecursionlimit(),
-        digits_limit=sys.get_int_max_str_digits(),
-        warnings=pickled_filters(tuple(warning_filters())),
-    )
-
-
-def warning_filters() -> Sequence[Any]:
-    """In this context: from Python 3.14 on a catch_warnings may be for it alone."""
-    of_context: Callable[[], Sequence[Any]] = getattr(warnings, "_get_filters", lambda: warnings.filters)
-    return of_context()
-
-
-@lru_cache(maxsize=1)
-def pickled_filters(filters: tuple[Any, ...]) -> bytes:
-    return transport.dumps(list(filters))
-
-
-def import_path() -> list[str]:
-    """Without what is no str, which Python's own import passes over too."""
-    return [entry for entry in sys.path if isinstance(entry, str)]
+        return None
 
 
 class Order(NamedTuple):
@@ -81,6 +55,7 @@ class Order(NamedTuple):
     runner: Any
     threads: int  # the share of one worker
     fingerprint: bytes | None  # what fn must be in the worker, if that matters: see fingerprint.py
+    modules: list[str]  # that it names
 
 
 class RefusedError(RuntimeError):
@@ -156,7 +131,7 @@ class Worker:
     def __init__(self) -> None:
         self.fn: Any = None
         self.runner: Any = map
-        self._place: Place | None = None
+        self._folder: str | None = None
         self._misplaced: RefusedError | None = None
 
     def take(self, kind: bytes, data: memoryview) -> bytes | None:
@@ -171,13 +146,12 @@ class Worker:
                 return self.run(data)
             if kind == b"C":
                 return transport.dumps(acknowledgement(self, loads(data)))
-            self._place = loads(data)
+            self._settle_in(loads(data))
             return None
         finally:
             _core.set_at_work(False)
 
     def _settle_in(self, place: Place) -> None:
-        """Be where the parent is, wherever the last call went."""
         sys.path[:] = place.path
         sys.argv[:] = place.arguments
         for name in set(os.environb) - set(place.environment):
@@ -188,11 +162,8 @@ class Worker:
         sys.setrecursionlimit(place.recursion_limit)
         sys.set_int_max_str_digits(place.digits_limit)
         self._misplaced = None
-        if place.folder is not None:
-            try:
-                os.chdir(place.folder)
-            except OSError as error:
-                self._misplaced = refusal("the current folder can't be that of a worker process", error)
+        self._folder = place.folder
+        self._return()
         try:
             filters = loads(place.warnings)
         except Exception as error:
@@ -201,25 +172,40 @@ class Worker:
         warnings.resetwarnings()
         warnings.filters.extend(filters)  # type: ignore[attr-defined, unused-ignore]
 
+    def _return(self) -> RefusedError | None:
+        """Go to the parent's folder, which a call may have left; why that can't be."""
+        if self._folder is not None:
+            try:
+                os.chdir(self._folder)
+            except OSError as error:
+                return refusal("the current folder can't be that of a worker process", error)
+        return None
+
     def begin(self, order: Order) -> None:
         """RefusedError if the call can't be run here."""
         from gilfree import fingerprint
 
-        if self._place is not None:
-            self._settle_in(self._place)
-        if self._misplaced is not None:
-            raise self._misplaced
+        if refused := self._return() or self._misplaced:
+            raise refused
         _core.set_workers(order.threads)
         self.runner = order.runner
         try:
             self.fn = loads(order.fn)
         except Exception as error:
             raise refusal("the function can't be loaded in a worker process", error) from None
-        if order.fingerprint is not None and fingerprint.of(self.fn) != order.fingerprint:
-            raise RefusedError(f"{self.fn!r}, or what it names, is not the same in a worker process")
+        if order.fingerprint is not None:
+            for name in order.modules:  # what the parent has imported is there, whoever did
+                try:
+                    importlib.import_module(name)
+                except ImportError:  # it was made up
+                    continue
+                except Exception as error:
+                    raise refusal(f"the module {name} can't be imported in a worker process", error) from None
+            if fingerprint.of(self.fn) != order.fingerprint:
+                raise RefusedError(f"{self.fn!r}, or what it names, is not the same in a worker process")
         try:
             if order.initializer is not None and initialize(order.initializer):
-                self._place = place()  # what it has set stays
+                self._folder = current_folder()  # where it went is where calls begin
         except BaseException as error:
             raise refusal("the initializer failed in a worker process", error) from None
 

@@ -9,36 +9,47 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import pickle
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
 from itertools import chain
 from operator import methodcaller
-from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import (
+    CellType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 LRU_CACHE = type(functools.lru_cache(int))
 PLAIN = (int, float, complex, str, bytes, type(None), type(...))
 STEPS = 10_000  # what is bigger is followed so far
 DEPTH = 50
-BYTES = 100_000
+BYTES = 1 << 20
+# Of the standard library, the packages whose objects are values; Decimal is one, but not its context.
+COMPARED = ("builtins", "types", "collections", "datetime", "fractions", "pathlib", "uuid", "ipaddress")
+MADE = ("_abc_impl", "__annotate__", "__annotate_func__")  # attributes of classes that Python makes
 Modules = dict[str, ModuleSpec | None]  # by name; each time a module is loaded it has another spec
 MAINS = ("__main__", "__mp_main__")  # functions from there are sent in full
 
 
 def of(fn: Callable[..., Any]) -> bytes:
     """Equal in two processes if the code is that fn is and names, and so are the plain values it reads."""
-    walk = _Walk()
+    walk = _Walk(compares_state=True)
     walk.add(fn)
     return walk.digest()
 
 
 def imported_modules(fn: Callable[..., Any]) -> Modules:
     """The modules of what fn is or names, which another process would import."""
-    walk = _Walk()
+    walk = _Walk(compares_state=False)
     walk.add(fn)
     return walk.modules
 
@@ -52,10 +63,6 @@ def is_library(module: Any) -> bool:
     package = module.partition(".")[0]
     if package in sys.stdlib_module_names or package == "gilfree":
         return True
-    return is_installed(package)
-
-
-def is_installed(package: str) -> bool:
     file = getattr(sys.modules.get(package), "__file__", None) or ""
     return "site-packages" in file or "dist-packages" in file
 
@@ -87,46 +94,67 @@ def unwrapped(attribute: Any) -> Any:
 
 def builtin_value(thing: Any) -> Iterator[Any]:
     """What an object holds because its class is made from a built-in one."""
+    kind = type(thing)
     containers: tuple[Any, ...] = list, tuple, set, frozenset
-    for kind in containers:
-        if isinstance(thing, kind):
-            yield kind(kind.__iter__(thing))
-    if isinstance(thing, dict):
+    for base in containers:
+        if issubclass(kind, base):
+            yield base(base.__iter__(thing))
+    if issubclass(kind, dict):
         yield dict(dict.items(thing))
-    for kind in (int, float, complex, str, bytes, bytearray):
-        if isinstance(thing, kind):
-            yield kind.__repr__(thing)
+    for base in (int, float, complex, str, bytes, bytearray):
+        if issubclass(kind, base):
+            yield base.__repr__(thing)
 
 
 def fields_of(thing: Any) -> Iterator[tuple[str, Any]]:
-    """The attributes an object has for itself."""
-    yield from getattr(thing, "__dict__", {}).items()
-    for cls in type(thing).__mro__:
+    """The attributes an object has for itself, but those that are kept from one use to the next."""
+    classes = [cls for cls in type(thing).__mro__ if not is_library(cls.__module__)]
+    cached = {
+        name
+        for cls in classes
+        for name, attribute in vars(cls).items()
+        if isinstance(attribute, functools.cached_property)
+    }
+    with suppress(AttributeError):  # it has slots only
+        attributes = object.__getattribute__(thing, "__dict__")
+        yield from ((name, value) for name, value in attributes.items() if name not in cached)
+    for cls in classes:
         for name, attribute in vars(cls).items():
-            if type(attribute) is MemberDescriptorType and not is_library(cls.__module__):
+            if type(attribute) is MemberDescriptorType:
                 with suppress(AttributeError):  # it is not set
                     yield name, attribute.__get__(thing)
 
 
-def readable(part: Any) -> Any:
-    """A part of what __reduce_ex__ gives: items come as iterators."""
-    return list(part) if isinstance(part, Iterator) else part
-
-
-def numpy_types() -> tuple[type, ...]:
+def library_value(thing: Any, kind: type) -> Any:
+    """What makes an object equal another, as far as its class, or base, of the standard library or NumPy's
+    knows; None if it is not to be compared, as the state of a lock, or of a generator of random numbers."""
     numpy = sys.modules.get("numpy")
-    return () if numpy is None else (numpy.ndarray, numpy.generic)
+    if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
+        items = numpy.asarray(thing).flat[: BYTES // max(thing.itemsize, 1)]
+        return str(thing.dtype), thing.shape, items.tolist() if items.dtype.hasobject else items.tobytes()
+    if kind in (memoryview, array, bytearray):
+        return memoryview(thing).nbytes, bytes(memoryview(thing).cast("B")[:BYTES])
+    if kind.__module__.partition(".")[0] not in COMPARED and kind.__name__ != "Decimal":
+        return None
+    try:
+        reduced = copyreg.dispatch_table.get(kind, methodcaller("__reduce_ex__", 2))(thing)
+    except Exception:  # of what kind is up to the object: it can't be sent, and so not be compared
+        return None
+    if isinstance(reduced, str):
+        return reduced
+    return [list(part) if isinstance(part, Iterator) else part for part in reduced[1:5]]
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, compares_state: bool) -> None:
         from hashlib import blake2b  # which takes longer than all of gilfree to import
 
         self._hash = blake2b(digest_size=16)
         self._seen: set[int] = set()
         self._left = STEPS
         self._depth = 0
-        self._compares_state = False  # of objects: is it that of a module that the other process imports?
+        self._compares_state = compares_state
+        self._is_imported = False  # is it in a module that the other process imports? What is not is sent.
         self.modules: Modules = {}
 
     def digest(self) -> bytes:
@@ -146,23 +174,32 @@ class _Walk:
         if self._left < 0 or self._depth > DEPTH:
             return
         self._depth += 1
-        self._add(thing, names)
-        self._depth -= 1
+        is_imported = self._is_imported
+        try:
+            self._add(thing, names)
+        except Exception:  # of what kind is up to the object: it does not let itself be looked at
+            self._note("?")
+        finally:
+            self._depth -= 1
+            self._is_imported = is_imported
 
     def _add(self, thing: Any, names: Iterable[str]) -> None:
         kind = type(thing)
-        if kind in PLAIN or kind is bool:
+        if kind is bytes:
+            self._note("bytes", len(thing))
+            self._hash.update(thing)
+        elif kind in PLAIN or kind is bool:
             self._note(thing)
         elif kind in (list, tuple):
             self._note(kind.__name__, len(thing))
             self._add_all(thing)
-        elif kind is dict:
+        elif kind in (dict, MappingProxyType):
             self._note("dict", len(thing))
             self._add_all(chain.from_iterable(thing.items()))
-        elif kind in (set, frozenset):  # in no order that two processes share
-            self._note(kind.__name__, sorted(map(self._digest_of, thing)))
-        elif kind is pickle.PickleBuffer:
-            self._note(thing.raw().nbytes, bytes(thing.raw()[:BYTES]))
+        elif kind in (set, frozenset):
+            self._add_set(thing)
+        elif kind is slice:
+            self._add_all((thing.start, thing.stop, thing.step))
         elif kind is FunctionType:
             self._add_function(thing)
         elif isinstance(thing, ModuleType):
@@ -172,38 +209,40 @@ class _Walk:
         elif kind is partial:
             self._add_all((thing.func, thing.args, thing.keywords))
         elif kind is MethodType:
-            self._add_all((thing.__func__, type(thing.__self__)))
+            self._add_all((thing.__func__, thing.__self__ if self._is_imported else type(thing.__self__)))
         else:
             self.add(kind)
             wrapped = getattr(thing, "__wrapped__", None) if callable(thing) else None
             if type(wrapped) is FunctionType:
                 self.add(wrapped)
-            if self._compares_state:
+            if self._compares_state and self._is_imported:
                 self._add_state(thing)
 
     def _add_state(self, thing: Any) -> None:
-        """Of an object; nothing for one that has none another process could have, as a lock."""
-        kind = type(thing)
-        if not is_library(kind.__module__):
-            self._add_all(sorted(fields_of(thing), key=lambda field: field[0]))
+        if not is_library(type(thing).__module__):
+            self._add_all(sorted(fields_of(thing), key=lambda field: str(field[0])))
             self._add_all(builtin_value(thing))
-        elif not is_installed(kind.__module__.partition(".")[0]) or isinstance(thing, numpy_types()):
-            try:
-                reduced = copyreg.dispatch_table.get(kind, methodcaller("__reduce_ex__", 5))(thing)
-            except Exception:
-                return
-            self._add_all([reduced] if isinstance(reduced, str) else map(readable, reduced[1:5]))
+        for cls in type(thing).__mro__:
+            if is_library(cls.__module__) and cls is not object:
+                self.add(library_value(thing, cls))
 
-    def _digest_of(self, thing: Any) -> bytes:
-        walk = _Walk()
-        walk._compares_state = self._compares_state
-        walk._left, walk._depth = self._left, self._depth
-        walk.add(thing)
-        self._left = walk._left
-        return walk.digest()
+    def _add_set(self, things: Iterable[Any]) -> None:
+        """In no order that two processes share."""
+        digests = []
+        for thing in things:
+            walk = _Walk(self._compares_state)
+            walk._is_imported, walk._left, walk._depth = self._is_imported, self._left, self._depth
+            walk.add(thing)
+            self._left = walk._left
+            if self._left < 0:  # which of them came first, is each process's own
+                return
+            digests.append(walk.digest())
+        self._note("set", sorted(digests))
 
     def _add_all(self, things: Iterable[Any]) -> None:
         for thing in things:
+            if self._left < 0:
+                return
             self.add(thing)
 
     def _is_new(self, thing: Any) -> bool:
@@ -218,23 +257,25 @@ class _Walk:
     def _add_function(self, function: FunctionType) -> None:
         if not self._is_new(function):
             return
-        compared, self._compares_state = self._compares_state, function.__module__ not in MAINS
+        self._is_imported = function.__module__ not in MAINS
         code = function.__code__
         self._note(code_digest(code))
         self._note_module(function.__globals__)
         self._add_all((function.__defaults__, function.__kwdefaults__))
         self._add_all(contents_of(cell) for cell in function.__closure__ or ())
+        if self._compares_state and self._is_imported:
+            self.add(function.__dict__)
         names = sorted(set(names_in(code)))
         for name in names:
             if name in function.__globals__:
                 self._note(name)
                 self.add(function.__globals__[name], names)
-        self._compares_state = compared
 
     def _add_module(self, module: ModuleType, names: Iterable[str]) -> None:
         self._note(module.__name__)
         if is_library(module.__name__):
             return
+        self._is_imported = module.__name__ not in MAINS
         self._note_module(vars(module))
         for name in names:
             value = vars(module).get(name)
@@ -245,20 +286,22 @@ class _Walk:
     def _add_class(self, cls: type) -> None:
         if not self._is_new(cls):
             return
-        compared, self._compares_state = self._compares_state, cls.__module__ not in MAINS
+        self._is_imported = cls.__module__ not in MAINS
+        compares = self._compares_state and self._is_imported
+        is_enum = "_member_map_" in vars(cls)
         for name, attribute in sorted(vars(cls).items(), key=lambda item: str(item[0])):
+            if name in MADE or (is_enum and name.startswith("_") and name != "_member_map_"):
+                continue
             value = unwrapped(attribute)
             is_code = type(value) is FunctionType or isinstance(attribute, property)
-            is_state = (type(value) in PLAIN or self._compares_state) and not name.startswith("__")
-            if is_code or (is_state and name != "_abc_impl"):
+            if is_code or ((type(value) in PLAIN or compares) and not name.startswith("__")):
                 self._note(name)
                 self.add(value)
-        self._compares_state = compared
         self._add_all((*cls.__bases__, type(cls)))
 
 
 def code_digest(code: CodeType) -> bytes:
-    walk = _Walk()
+    walk = _Walk(compares_state=False)
     walk._note(code.co_name, code.co_code, code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -21,6 +21,7 @@ from types import (
     WrapperDescriptorType,
 )
 from typing import Any
+from weakref import ReferenceType
 
 from gilfree import _core, transport
 from gilfree.backends import threads
@@ -226,6 +227,8 @@ class _State(pickle.Pickler):
         if isinstance(thing, (type, ModuleType, _core.Kernel)):
             return str, (id(thing),)
         if isinstance(thing, BuiltinFunctionType) and isinstance(thing.__self__, (ModuleType, type(None))):
+            return str, (id(thing),)
+        if isinstance(thing, ReferenceType):
             return str, (id(thing),)
         if isinstance(thing, MappingProxyType):
             return str, (id(thing), dict(thing))

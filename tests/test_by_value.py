@@ -8,7 +8,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are rea
 
 # auto may leave the process at once if workers are up.
 START = """
-import enum, functools, os, time
+import enum, functools, os, time, typing
 import gilfree
 from gilfree.backends import processes
 
@@ -54,6 +54,13 @@ class Sub(Base):
     def sum(self):
         return self.a + self.b + self.__c
 
+class Pair(typing.NamedTuple):
+    x: int
+    y: int = 2
+
+class Empty:
+    __slots__ = ()
+
 def fail(number):
     raise ValueError(Point(spin(number)))
 
@@ -63,6 +70,8 @@ assert all(type(each) is Sub and not hasattr(each, "__dict__") for each in made)
 assert [each.sum() for each in made] == [number + 5 for number in range(40)]
 points = list(map(Point, range(40)))
 assert map_(lambda point: spin(point), points) == points
+assert map_(lambda number: Pair(spin(number))) == list(map(Pair, range(40)))
+assert {type(each) for each in map_(lambda _: spin(Empty()))} == {Empty}
 try:
     map_(fail)
 except ValueError as error:

@@ -139,14 +139,25 @@ def test_a_worker_is_told_of_what_has_changed_since_the_last_call(change, look, 
 def test_where_the_last_call_went_is_not_where_the_next_begins(tmp_path):
     def go(path):
         os.chdir(path)
-        os.environ["GILFREE_TEST"] = path
-        sys.path.insert(0, path)
         return os.getcwd()
 
-    look = lambda _: (os.getcwd(), os.environ.get("GILFREE_TEST"), sys.path[0])  # noqa: E731
-    here = look(0)
     assert map_(go, [str(tmp_path)] * 2, workers=2) == [str(tmp_path)] * 2
-    assert map_(look, range(2), workers=2) == [here] * 2
+    assert map_(lambda _: os.getcwd(), range(2), workers=2) == [os.getcwd()] * 2
+
+
+def test_what_a_module_has_set_when_it_was_imported_stays(tmp_path, monkeypatch, own_pool):
+    (tmp_path / "sets_a_variable.py").write_text(
+        "import os\nos.environ['GILFREE_TEST'] = 'set'\ndef look(): return os.environ['GILFREE_TEST']\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def look(_):
+        import sets_a_variable
+
+        return sets_a_variable.look()
+
+    for _ in range(3):
+        assert map_(look, range(2), workers=2) == ["set"] * 2
 
 
 def test_what_the_initializer_has_set_stays(tmp_path, own_pool):

@@ -162,6 +162,124 @@ def test_auto_computes_with_what_was_set_here(modules, change):
     assert scaled(modules, "auto") == (77, False)
 
 
+ODD = """
+import ctypes
+import decimal
+import enum
+import functools
+import random
+import threading
+import weakref
+
+class Slotted:
+    __slots__ = ("attributes",)
+    def __getattr__(self, name):
+        return self.attributes[name]
+
+class Hidden:
+    @property
+    def __dict__(self):
+        raise RuntimeError
+
+class Proxy:
+    @property
+    def __class__(self):
+        return list
+
+class Flags(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+class Computed:
+    @functools.cached_property
+    def value(self):
+        return 1
+
+class Node:
+    def __init__(self):
+        self.neighbours = set()
+
+def used(number):
+    Flags.READ | Flags.WRITE
+    CONTEXT.divide(1, 3)
+    RANDOM.random()
+    return number * COMPUTED.value
+
+SLOTTED, HIDDEN, PROXY = Slotted(), Hidden(), Proxy()
+CONTEXT, COMPUTED, RANDOM, LOCK = decimal.Context(), Computed(), random.Random(), threading.Lock()
+random_of_another = random.Random().random
+LIBRARY, REFERENCES, HUGE = ctypes.CDLL(None), weakref.WeakSet([Slotted]), 3**20_000
+WORDS = {str(number) for number in range(20_000)}
+NODES = [Node() for _ in range(6)]
+for node in NODES:
+    node.neighbours.update(NODES)
+LOOP = [1]
+LOOP.append(LOOP)
+NAMELESS = type("Nameless", (), {"__module__": None})()
+"""
+
+USES_ODD = """
+import os
+import time
+import {odd} as odd
+
+def scaled(number):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return odd.used(number), {names}, os.getpid()
+
+def alone(number):
+    return scaled(number)[0]
+"""
+
+
+@each
+def test_what_cannot_be_compared_and_what_use_changes(tmp_path, monkeypatch, backend):
+    odd, user = f"odd_{next(NUMBERS)}", f"user_{next(NUMBERS)}"
+    (tmp_path / f"{odd}.py").write_text(ODD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = [name for name in vars(importlib.import_module(odd)) if not name.startswith("__")]
+    named = " and ".join(f"odd.{name} is not None" for name in names)
+    (tmp_path / f"{user}.py").write_text(USES_ODD.format(odd=odd, names=named))
+    importlib.invalidate_caches()
+    module = importlib.import_module(user)
+    assert module.alone(3) == 3
+    for _ in range(20):  # on a busy machine auto may find that other processes gain nothing
+        answers = parallel_map(module.scaled, ITEMS, backend=backend)
+        assert [answer[:2] for answer in answers] == [(number, True) for number in ITEMS]
+        if {pid for *_, pid in answers} != {os.getpid()} or (backend == "auto" and not HAS_GIL):
+            return
+    raise AssertionError(f"{backend} left all to the calling process, 20 times")
+
+
+def test_a_submodule_that_the_function_imports(tmp_path, monkeypatch):
+    name = f"package_{next(NUMBERS)}"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "inner.py").write_text("FACTOR = 1\n")
+    (tmp_path / f"{name}_user.py").write_text(f"""
+import os
+import time
+import {name}
+
+def scaled(number):
+    from {name} import inner
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return number * inner.FACTOR, {name}.__name__, os.getpid()
+""")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    user = importlib.import_module(f"{name}_user")
+    for _ in range(20):
+        answers = parallel_map(user.scaled, ITEMS)
+        assert [answer for answer, *_ in answers] == list(ITEMS)
+        if {pid for *_, pid in answers} != {os.getpid()} or not HAS_GIL:
+            return
+    raise AssertionError("auto left all to the calling process, 20 times")
+
+
 def test_auto_computes_with_what_was_set_in_a_submodule(tmp_path, monkeypatch):
     name = f"package_{next(NUMBERS)}"
     (tmp_path / name).mkdir()

@@ -18,9 +18,11 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -67,7 +69,7 @@ class Worker:
             raise
         transport.widen(tasks)
         transport.widen(answers)
-        code = _START.format(path=child.import_path(), tasks=tasks, answers=answers)
+        code = _START.format(path=import_path(), tasks=tasks, answers=answers)
         flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # -W, -O, ...
         # Ctrl-C must not find the worker before it can handle it: until then it is blocked there.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -373,13 +375,14 @@ def work(loop: Loop, /) -> None:
 
 
 def run(loop: Loop, wanted: bytes | None = None) -> None:
-    order = b"C" + transport.dumps(order_of(loop, wanted))
+    modules = fingerprint.imported_modules(loop.fn)
+    order = b"C" + transport.dumps(order_of(loop, wanted, modules))
     if loop.is_empty():
         return
     loop.look()
     count = loop.workers if loop.total is None else min(loop.workers, loop.total - loop.next)
     staff = Staff()
-    dispatch = Dispatch(loop, staff, order, is_auto=wanted is not None)
+    dispatch = Dispatch(loop, staff, order, modules, is_auto=wanted is not None)
     try:
         _pool.take(max(count, 1), staff)
         dispatch.run()
@@ -395,13 +398,42 @@ def run(loop: Loop, wanted: bytes | None = None) -> None:
         _pool.trim(len(staff.workers))
 
 
-def order_of(loop: Loop, wanted: bytes | None) -> child.Order:
+def place() -> child.Place:
+    return child.Place(
+        path=import_path(),
+        folder=child.current_folder(),
+        environment=dict(os.environb),
+        arguments=list(sys.argv),
+        recursion_limit=sys.getrecursionlimit(),
+        digits_limit=sys.get_int_max_str_digits(),
+        warnings=pickled_filters(tuple(warning_filters())),
+    )
+
+
+def warning_filters() -> Sequence[Any]:
+    """In this context: from Python 3.14 on a catch_warnings may be for it alone."""
+    of_context: Callable[[], Sequence[Any]] = getattr(warnings, "_get_filters", lambda: warnings.filters)
+    return of_context()
+
+
+@lru_cache(maxsize=1)
+def pickled_filters(filters: tuple[Any, ...]) -> bytes:
+    return transport.dumps(list(filters))
+
+
+def import_path() -> list[str]:
+    """Without what is no str, which Python's own import passes over too."""
+    return [entry for entry in sys.path if isinstance(entry, str)]
+
+
+def order_of(loop: Loop, wanted: bytes | None, modules: fingerprint.Modules) -> child.Order:
     return child.Order(
         fn=pickled(loop.fn, "fn"),
         initializer=None if loop.call.initializer is None else pickled(loop.call.initializer, "initializer"),
         runner=loop.runner,
         threads=max(1, _core.cpus()["count"] // loop.workers),
         fingerprint=wanted,
+        modules=list(modules),
     )
 
 
@@ -423,14 +455,16 @@ class Dispatch:
     twice: after a result that can't come back, what has not been handed out is not.
     """
 
-    def __init__(self, loop: Loop, staff: Staff, order: bytes, is_auto: bool) -> None:
+    def __init__(
+        self, loop: Loop, staff: Staff, order: bytes, modules: fingerprint.Modules, is_auto: bool
+    ) -> None:
         self._loop = loop
         self._is_auto = is_auto
         self._staff = staff
         self._workers: dict[int, Worker] = {}  # those at work on this call, alive, by their answers' pipe
         self._unsent: dict[int, Worker] = {}  # to whom something is still to be written, by their tasks' pipe
         self._order = order
-        self._place, self._modules = child.place(), fingerprint.imported_modules(loop.fn)
+        self._place, self._modules = place(), modules
         self._ready: set[Worker] = set()  # they have the function
         self._refused: child.RefusedError | None = None
         self._hands_out = True

@@ -25,15 +25,23 @@ ARRIVE = """
 local barrier, arrived = key('barrier', arg(1)), key('barrier.arrived', arg(1))
 local state = redis.call('HMGET', barrier, 'parties', 'generation', 'resets', 'why', 'who')
 if state[4] then return {'broken', state[4], state[5]} end
-redis.call('HDEL', arrived, arg(2)) -- it may have arrived before, and lost the connection while it waited
-local place = redis.call('HLEN', arrived)
-if place + 1 == tonumber(state[1]) then
+-- The lowest place that no other has. It may have arrived before, and lost the connection while it waited.
+local others, taken, place = 0, {}, 0
+local arrivals = redis.call('HGETALL', arrived)
+for number = 1, #arrivals, 2 do
+  if arrivals[number] ~= arg(2) then
+    others = others + 1
+    taken[tonumber(string.match(arrivals[number + 1], '^%d+'))] = true
+  end
+end
+while taken[place] do place = place + 1 end
+if others + 1 == tonumber(state[1]) then
   redis.call('HINCRBY', barrier, 'generation', 1)
   redis.call('DEL', arrived)
   wake('barrier', arg(1))
   return {'passed', place}
 end
-redis.call('HSET', arrived, arg(2), me)
+redis.call('HSET', arrived, arg(2), integer(place) .. ' ' .. me)
 touch(arrived)
 await('barrier', arg(1), arg(2))
 return {'waiting', place, state[2], state[3]}

@@ -97,7 +97,7 @@ local function part(who, cleanly)
     else
       local arrived = redis.call('HGETALL', key('barrier.arrived', of))
       for number = 1, #arrived, 2 do
-        if arrived[number + 1] == who then
+        if string.match(arrived[number + 1], ' (.*)$') == who then
           redis.call('HDEL', key('barrier.arrived', of), arrived[number])
         end
       end
