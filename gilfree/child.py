@@ -199,7 +199,7 @@ class Worker:
                     importlib.import_module(name)
                 except ImportError:  # it was made up
                     continue
-                except Exception as error:
+                except BaseException as error:  # sys.exit() among them
                     raise refusal(f"the module {name} can't be imported in a worker process", error) from None
             if fingerprint.of(self.fn) != order.fingerprint:
                 raise RefusedError(f"{self.fn!r}, or what it names, is not the same in a worker process")

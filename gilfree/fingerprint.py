@@ -11,11 +11,12 @@ import copyreg
 import functools
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
-from itertools import chain
+from itertools import chain, islice
 from operator import methodcaller
 from types import (
     CellType,
@@ -33,8 +34,12 @@ PLAIN = (int, float, complex, str, bytes, type(None), type(...))
 STEPS = 10_000  # what is bigger is followed so far
 DEPTH = 50
 BYTES = 1 << 20
+BYTES_A_STEP = 10_000
 # Of the standard library, the packages whose objects are values; Decimal is one, but not its context.
-COMPARED = ("builtins", "types", "collections", "datetime", "fractions", "pathlib", "uuid", "ipaddress")
+COMPARED = (
+    *("builtins", "types", "collections", "datetime", "fractions", "pathlib", "uuid", "ipaddress"),
+    *("argparse", "re", "operator", "string", "statistics"),
+)
 MADE = ("_abc_impl", "__annotate__", "__annotate_func__")  # attributes of classes that Python makes
 Modules = dict[str, ModuleSpec | None]  # by name; each time a module is loaded it has another spec
 MAINS = ("__main__", "__mp_main__")  # functions from there are sent in full
@@ -98,12 +103,18 @@ def builtin_value(thing: Any) -> Iterator[Any]:
     containers: tuple[Any, ...] = list, tuple, set, frozenset
     for base in containers:
         if issubclass(kind, base):
-            yield base(base.__iter__(thing))
+            yield base(islice(base.__iter__(thing), STEPS))
     if issubclass(kind, dict):
-        yield dict(dict.items(thing))
-    for base in (int, float, complex, str, bytes, bytearray):
+        yield dict(islice(dict.items(thing), STEPS))
+    for base in (float, complex):
         if issubclass(kind, base):
             yield base.__repr__(thing)
+    if issubclass(kind, int):
+        yield int.__index__(thing)
+    sequences: tuple[Any, ...] = str, bytes, bytearray
+    for base in sequences:
+        if issubclass(kind, base):
+            yield base.__len__(thing), base.__getitem__(thing, slice(BYTES))
 
 
 def fields_of(thing: Any) -> Iterator[tuple[str, Any]]:
@@ -130,10 +141,10 @@ def library_value(thing: Any, kind: type) -> Any:
     knows; None if it is not to be compared, as the state of a lock, or of a generator of random numbers."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
-        items = numpy.asarray(thing).flat[: BYTES // max(thing.itemsize, 1)]
+        items = numpy.asarray(thing).flat[: max(1, BYTES // max(thing.itemsize, 1))]
         return str(thing.dtype), thing.shape, items.tolist() if items.dtype.hasobject else items.tobytes()
     if kind in (memoryview, array, bytearray):
-        return memoryview(thing).nbytes, bytes(memoryview(thing).cast("B")[:BYTES])
+        return memoryview(thing).nbytes, memoryview(thing)[:BYTES].tobytes()
     if kind.__module__.partition(".")[0] not in COMPARED and kind.__name__ != "Decimal":
         return None
     try:
@@ -142,7 +153,7 @@ def library_value(thing: Any, kind: type) -> Any:
         return None
     if isinstance(reduced, str):
         return reduced
-    return [list(part) if isinstance(part, Iterator) else part for part in reduced[1:5]]
+    return [list(islice(part, STEPS)) if isinstance(part, Iterator) else part for part in reduced[1:5]]
 
 
 class _Walk:
@@ -151,6 +162,9 @@ class _Walk:
 
         self._hash = blake2b(digest_size=16)
         self._seen: set[int] = set()
+        self._visits: set[tuple[int, tuple[str, ...]]] = set()  # of modules, by what is named
+        self._numbers: MutableMapping[int, int] = {}  # of objects, by id
+        self._count = 0
         self._left = STEPS
         self._depth = 0
         self._compares_state = compares_state
@@ -185,9 +199,15 @@ class _Walk:
 
     def _add(self, thing: Any, names: Iterable[str]) -> None:
         kind = type(thing)
+        if kind in (str, bytes) and len(thing) > BYTES:
+            self._note(len(thing))
+            thing = thing[:BYTES]
         if kind is bytes:
             self._note("bytes", len(thing))
             self._hash.update(thing)
+            self._left -= len(thing) // BYTES_A_STEP
+        elif kind is int:
+            self._note(hex(thing))  # of any length
         elif kind in PLAIN or kind is bool:
             self._note(thing)
         elif kind in (list, tuple):
@@ -212,19 +232,32 @@ class _Walk:
             self._add_all((thing.__func__, thing.__self__ if self._is_imported else type(thing.__self__)))
         else:
             self.add(kind)
-            wrapped = getattr(thing, "__wrapped__", None) if callable(thing) else None
-            if type(wrapped) is FunctionType:
-                self.add(wrapped)
+            with suppress(Exception):  # what its __getattr__ raises
+                wrapped = getattr(thing, "__wrapped__", None) if callable(thing) else None
+                if type(wrapped) is FunctionType:
+                    self.add(wrapped)
             if self._compares_state and self._is_imported:
                 self._add_state(thing)
 
     def _add_state(self, thing: Any) -> None:
         if not is_library(type(thing).__module__):
+            if not self._is_first(thing):
+                return
             self._add_all(sorted(fields_of(thing), key=lambda field: str(field[0])))
             self._add_all(builtin_value(thing))
         for cls in type(thing).__mro__:
             if is_library(cls.__module__) and cls is not object:
                 self.add(library_value(thing, cls))
+
+    def _is_first(self, thing: Any) -> bool:
+        """Only then it is gone into, as objects may refer to one another."""
+        number = self._numbers.get(id(thing))
+        if number is not None:
+            self._note("again", number)
+            return False
+        self._numbers[id(thing)] = self._count
+        self._count += 1
+        return True
 
     def _add_set(self, things: Iterable[Any]) -> None:
         """In no order that two processes share."""
@@ -232,6 +265,7 @@ class _Walk:
         for thing in things:
             walk = _Walk(self._compares_state)
             walk._is_imported, walk._left, walk._depth = self._is_imported, self._left, self._depth
+            walk._numbers, walk._count = ChainMap({}, self._numbers), self._count
             walk.add(thing)
             self._left = walk._left
             if self._left < 0:  # which of them came first, is each process's own
@@ -275,6 +309,10 @@ class _Walk:
         self._note(module.__name__)
         if is_library(module.__name__):
             return
+        visit = id(module), tuple(names)
+        if visit in self._visits:
+            return
+        self._visits.add(visit)
         self._is_imported = module.__name__ not in MAINS
         self._note_module(vars(module))
         for name in names:

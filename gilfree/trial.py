@@ -139,6 +139,8 @@ class Changes:
         """Why an item that takes `cost` seconds should not be run in another process; None if it may."""
         if self._refusal:
             return self._refusal
+        if is_importing():
+            return "a module is being imported: another process, or thread, would wait for it or run it again"
         if all(result is None for result in results):
             return "it returns None, so it is called for what it changes"
         if self._state() != (self._before, None):
@@ -157,6 +159,11 @@ class Changes:
         except Exception as error:
             return f"it can't be sent to another process ({type(error).__name__}: {error})"
         return None
+
+
+def is_importing() -> bool:
+    specs = (getattr(module, "__spec__", None) for module in list(sys.modules.values()))
+    return any(getattr(spec, "_initializing", False) for spec in specs)
 
 
 def seconds_to_send(results: list[Any], item: Any) -> float:

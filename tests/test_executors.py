@@ -123,7 +123,7 @@ def test_what_was_submitted_and_has_not_begun_is_cancelled():
         with pytest.raises(TimeoutError):
             parallel_map(item, range(100), executor=executor, timeout=0.1, chunksize=1)
         gate.set()
-    assert begun == [0, 1]
+    assert begun == [0, 1][: len(begun)]  # on a busy machine its threads may come too late
 
 
 def test_an_executor_starts_no_workers_of_ours():

@@ -20,6 +20,7 @@ ITEMS = range(100)
 each = pytest.mark.parametrize("backend", ["auto", "processes"])
 
 TEXT = """
+import argparse
 import collections
 import datetime
 import decimal
@@ -56,11 +57,15 @@ class Colour(enum.Enum):
     RED = 1
 
 CONFIG, SLOTTED, SPACE = Config(), Slotted(), types.SimpleNamespace(factor=1)
+OPTIONS, RING = argparse.Namespace(factor=1), [Config() for _ in range(6)]
+for each in RING:
+    each.itself = RING
 TABLE, ORDERED, CHOICES, RAW = Table(factor=1), collections.OrderedDict(factor=1), set("a"), bytearray(b"a")
 
 def held():
     return (
         CONFIG.factor * SLOTTED.factor * SPACE.factor * TABLE["factor"] * ORDERED["factor"]
+        * OPTIONS.factor * len(RING[0].itself) // 6
         * Holder.factors[0] * (77 if "x" in CHOICES else 1) * (77 if b"x" in RAW else 1)
     )
 
@@ -135,6 +140,7 @@ def check_scaled_elsewhere(modules, backend, expected):
         lambda modules: setattr(modules.function.CONFIG, "factor", 77),
         lambda modules: setattr(modules.function.SLOTTED, "factor", 77),
         lambda modules: setattr(modules.function.SPACE, "factor", 77),
+        lambda modules: setattr(modules.function.OPTIONS, "factor", 77),
         lambda modules: modules.function.TABLE.update(factor=77),
         lambda modules: modules.function.ORDERED.update(factor=77),
         lambda modules: modules.function.CHOICES.add("x"),
@@ -149,6 +155,7 @@ def check_scaled_elsewhere(modules, backend, expected):
         "attribute",
         "slot",
         "namespace",
+        "options",
         "subclass of dict",
         "ordered dict",
         "set",

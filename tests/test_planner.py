@@ -289,6 +289,33 @@ def test_side_effects_of_setting_a_property():
     assert sorted(COUNTED) == list(range(100))
 
 
+def test_a_call_of_a_module_that_is_being_imported(run, tmp_path):
+    """Another process would import it, too, and run the call again; another thread would wait for it."""
+    (tmp_path / "calls_when_imported.py").write_text("""
+import os
+import time
+import gilfree
+from gilfree.backends import processes
+
+def spin(number):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return number
+
+print("imported")
+gilfree.set_workers(2)
+gilfree.parallel_map(abs, range(4), backend="processes")
+while not processes.is_warm(2):
+    time.sleep(0.001)
+for options in ({}, {"timeout": 60}):
+    assert gilfree.parallel_map(spin, range(100), **options) == list(range(100))
+    assert gilfree.parallel_map(lambda number: spin(number), range(100), **options) == list(range(100))
+""")
+    script = "import sys\nsys.path.insert(0, sys.argv[1])\nimport calls_when_imported"
+    assert run(script, str(tmp_path)).stdout == "imported\n"
+
+
 def test_what_equals_only_itself_is_not_copied():
     missing, items = object(), [Tally() for _ in range(100)]
     assert parallel_map(lambda _: spin(0.002) or missing, items) == [missing] * 100
@@ -298,7 +325,7 @@ def test_what_equals_only_itself_is_not_copied():
 
 def test_what_is_printed_reaches_what_stands_in_for_stdout():
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        parallel_map(lambda number: spin(0.002) or print(number) or number, range(100))
+        parallel_map(lambda number: spin(0.002) or print(f"{number} ", end="") or number, range(100))
     assert sorted(map(int, printed.getvalue().split())) == list(range(100))
 
 
