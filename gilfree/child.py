@@ -163,7 +163,7 @@ class Worker:
         sys.set_int_max_str_digits(place.digits_limit)
         self._misplaced = None
         self._folder = place.folder
-        self._return()
+        self._return()  # filters may be imported from there; whether it can be is asked when a call begins
         try:
             filters = loads(place.warnings)
         except Exception as error:

@@ -12,7 +12,7 @@ import functools
 import sys
 from array import array
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
@@ -259,8 +259,9 @@ class _Walk:
         self._count += 1
         return True
 
-    def _add_set(self, things: Iterable[Any]) -> None:
+    def _add_set(self, things: Collection[Any]) -> None:
         """In no order that two processes share."""
+        self._note("set", len(things))
         digests = []
         for thing in things:
             walk = _Walk(self._compares_state)
@@ -271,7 +272,7 @@ class _Walk:
             if self._left < 0:  # which of them came first, is each process's own
                 return
             digests.append(walk.digest())
-        self._note("set", sorted(digests))
+        self._note(sorted(digests))
 
     def _add_all(self, things: Iterable[Any]) -> None:
         for thing in things:

@@ -162,7 +162,9 @@ class Changes:
 
 
 def is_importing() -> bool:
-    specs = (getattr(module, "__spec__", None) for module in list(sys.modules.values()))
+    # Not by getattr: one that is loaded when an attribute is asked for would be.
+    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+    specs = (object.__getattribute__(module, "__dict__").get("__spec__") for module in modules)
     return any(getattr(spec, "_initializing", False) for spec in specs)
 
 
@@ -185,11 +187,7 @@ class TooBig(Exception):  # noqa: N818 - nothing went wrong
     pass
 
 
-class Logs(Exception):  # noqa: N818 - nothing went wrong
-    pass
-
-
-class Prints(Exception):  # noqa: N818 - nothing went wrong
+class MustStay(Exception):  # noqa: N818 - nothing went wrong
     pass
 
 
@@ -223,7 +221,7 @@ class _State(pickle.Pickler):
             return NotImplemented
         logging = sys.modules.get("logging")
         if logging is not None and (thing is logging or isinstance(thing, logging.Logger)):
-            raise Logs("it logs, and other processes have no handlers")
+            raise MustStay("it logs, and other processes have no handlers")
         if not self._into_code and isinstance(thing, type | FunctionType):
             return str, (id(thing),)
         if isinstance(thing, type) and not is_library(thing.__module__) and id(thing) not in self._seen:
@@ -248,7 +246,7 @@ class _State(pickle.Pickler):
             self._seen.add(id(thing))
             named = set(names_in(thing.__code__))
             if not named.isdisjoint(("print", "stdout")) and is_print_caught():
-                raise Prints("it prints, and sys.stdout is not that of other processes")
+                raise MustStay("it prints, and sys.stdout is not that of other processes")
             names = {name: thing.__globals__[name] for name in sorted(named) if name in thing.__globals__}
             cells = [contents_of(cell) for cell in thing.__closure__ or ()]
             for inside in (*names.values(), *cells):

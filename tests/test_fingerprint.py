@@ -30,6 +30,7 @@ import pathlib
 import re
 import time
 import types
+import numpy
 import {settings} as settings
 
 FACTOR = 1
@@ -57,7 +58,7 @@ class Colour(enum.Enum):
     RED = 1
 
 CONFIG, SLOTTED, SPACE = Config(), Slotted(), types.SimpleNamespace(factor=1)
-OPTIONS, RING = argparse.Namespace(factor=1), [Config() for _ in range(6)]
+ARRAY, OPTIONS, RING = numpy.ones(3), argparse.Namespace(factor=1), [Config() for _ in range(6)]
 for each in RING:
     each.itself = RING
 TABLE, ORDERED, CHOICES, RAW = Table(factor=1), collections.OrderedDict(factor=1), set("a"), bytearray(b"a")
@@ -65,7 +66,7 @@ TABLE, ORDERED, CHOICES, RAW = Table(factor=1), collections.OrderedDict(factor=1
 def held():
     return (
         CONFIG.factor * SLOTTED.factor * SPACE.factor * TABLE["factor"] * ORDERED["factor"]
-        * OPTIONS.factor * len(RING[0].itself) // 6
+        * OPTIONS.factor * int(ARRAY[0]) * len(RING[0].itself) // 6
         * Holder.factors[0] * (77 if "x" in CHOICES else 1) * (77 if b"x" in RAW else 1)
     )
 
@@ -110,24 +111,37 @@ def modules(tmp_path, monkeypatch):
     return Modules(tmp_path)
 
 
-def scaled(modules, backend):
-    """By what the numbers were multiplied, and did other processes do it?"""
-    answers = parallel_map(modules.function.scaled, ITEMS, backend=backend)
-    (factor,) = {answer / number for (answer, *_), number in list(zip(answers, ITEMS, strict=True))[1:]}
-    return factor, {pid for *_, pid in answers} != {os.getpid()}
-
-
-def check_scaled_elsewhere(modules, backend, expected):
-    """The numbers are multiplied by that, by other processes if `backend` can use them.
+def check_elsewhere(fn, backend, check):
+    """What fn answers passes the check, and is of other processes if `backend` can use them: the last part of
+    an answer is its process.
 
     `auto` measures: on a busy machine it may find at first that other processes gain nothing.
     """
     for _ in range(20):
-        factor, is_elsewhere = scaled(modules, backend)
-        assert factor == expected
-        if is_elsewhere or (backend == "auto" and not HAS_GIL):
+        answers = parallel_map(fn, ITEMS, backend=backend)
+        check(answers)
+        if {pid for *_, pid in answers} != {os.getpid()} or (backend == "auto" and not HAS_GIL):
             return
     raise AssertionError(f"{backend} left all to the calling process, 20 times")
+
+
+def factor_in(answers):
+    """By what the numbers were multiplied."""
+    (factor,) = {answer / number for (answer, *_), number in list(zip(answers, ITEMS, strict=True))[1:]}
+    return factor
+
+
+def scaled(modules, backend):
+    """By what the numbers were multiplied, and did other processes do it?"""
+    answers = parallel_map(modules.function.scaled, ITEMS, backend=backend)
+    return factor_in(answers), {pid for *_, pid in answers} != {os.getpid()}
+
+
+def check_scaled_elsewhere(modules, backend, expected):
+    def check(answers):
+        assert factor_in(answers) == expected
+
+    check_elsewhere(modules.function.scaled, backend, check)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +157,7 @@ def check_scaled_elsewhere(modules, backend, expected):
         lambda modules: setattr(modules.function.OPTIONS, "factor", 77),
         lambda modules: modules.function.TABLE.update(factor=77),
         lambda modules: modules.function.ORDERED.update(factor=77),
+        lambda modules: modules.function.ARRAY.fill(77),
         lambda modules: modules.function.CHOICES.add("x"),
         lambda modules: modules.function.RAW.extend(b"x"),
         lambda modules: modules.function.Holder.factors.insert(0, 77),
@@ -158,6 +173,7 @@ def check_scaled_elsewhere(modules, backend, expected):
         "options",
         "subclass of dict",
         "ordered dict",
+        "array",
         "set",
         "bytearray",
         "list of a class",
@@ -252,12 +268,11 @@ def test_what_cannot_be_compared_and_what_use_changes(tmp_path, monkeypatch, bac
     importlib.invalidate_caches()
     module = importlib.import_module(user)
     assert module.alone(3) == 3
-    for _ in range(20):  # on a busy machine auto may find that other processes gain nothing
-        answers = parallel_map(module.scaled, ITEMS, backend=backend)
+
+    def check(answers):
         assert [answer[:2] for answer in answers] == [(number, True) for number in ITEMS]
-        if {pid for *_, pid in answers} != {os.getpid()} or (backend == "auto" and not HAS_GIL):
-            return
-    raise AssertionError(f"{backend} left all to the calling process, 20 times")
+
+    check_elsewhere(module.scaled, backend, check)
 
 
 def test_a_submodule_that_the_function_imports(tmp_path, monkeypatch):
@@ -279,12 +294,11 @@ def scaled(number):
 """)
     monkeypatch.syspath_prepend(str(tmp_path))
     user = importlib.import_module(f"{name}_user")
-    for _ in range(20):
-        answers = parallel_map(user.scaled, ITEMS)
+
+    def check(answers):
         assert [answer for answer, *_ in answers] == list(ITEMS)
-        if {pid for *_, pid in answers} != {os.getpid()} or not HAS_GIL:
-            return
-    raise AssertionError("auto left all to the calling process, 20 times")
+
+    check_elsewhere(user.scaled, "auto", check)
 
 
 def test_auto_computes_with_what_was_set_in_a_submodule(tmp_path, monkeypatch):

@@ -249,22 +249,33 @@ def test_a_wait_that_takes_too_long_passes_or_breaks_for_all(meet, pool):
 
 @pytest.mark.parametrize("kind", ["redis"], indirect=True)  # fakeredis has no CLIENT KILL
 def test_one_that_comes_again_after_a_lost_connection_is_one(meet, pool, url):
-    barrier, lost = meet().barrier("b", 2), threading.Event()
+    barrier, *others = (meet().barrier("b", 3) for _ in range(3))
+    lost, again = threading.Event(), threading.Event()
 
     def wait_twice():
         with pytest.raises(sync.ServerLost):
             barrier.wait()
         lost.set()
-        with pytest.raises(sync.BrokenBarrier):
-            barrier.wait(0.1)
+        again.wait()
+        return barrier.wait()
 
-    wait = pool.submit(wait_twice)
     with redis.Redis.from_url(url) as server:
+
+        def waiting():
+            return [client["id"] for client in server.client_list() if client["cmd"].startswith("blpop")]
+
+        waits = [pool.submit(wait_twice)]
         while not lost.is_set():
-            for client in server.client_list():
-                if client["cmd"].startswith("blpop"):
-                    server.client_kill_filter(_id=client["id"])
-    wait.result()
+            for number in waiting():
+                server.client_kill_filter(_id=number)
+        waits.append(pool.submit(others[0].wait))
+        while len(waiting()) != 1:
+            pass
+        again.set()
+        while len(waiting()) != 2:
+            pass
+    assert others[1].n_waiting == 2
+    assert sorted([others[1].wait(), *(wait.result() for wait in waits)]) == [0, 1, 2]
 
 
 def test_one_that_leaves_does_not_break_a_barrier_and_one_that_fails_does(meet, pool):
