@@ -10,6 +10,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from time import monotonic, process_time, sleep
 from types import (
     BuiltinFunctionType,
@@ -162,10 +163,12 @@ class Changes:
 
 
 def is_importing() -> bool:
-    # Not by getattr: one that is loaded when an attribute is asked for would be.
-    modules = [module for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
-    specs = (object.__getattribute__(module, "__dict__").get("__spec__") for module in modules)
-    return any(getattr(spec, "_initializing", False) for spec in specs)
+    # Not by getattr: a module that is loaded when an attribute is asked for would be. Not by isinstance: what
+    # else is put in sys.modules may say that it is one.
+    attributes_of = vars(ModuleType)["__dict__"].__get__
+    modules = [module for module in list(sys.modules.values()) if issubclass(type(module), ModuleType)]
+    specs = (attributes_of(module).get("__spec__") for module in modules)
+    return any(isinstance(spec, ModuleSpec) and getattr(spec, "_initializing", False) for spec in specs)
 
 
 def seconds_to_send(results: list[Any], item: Any) -> float:

@@ -316,6 +316,41 @@ for options in ({}, {"timeout": 60}):
     assert run(script, str(tmp_path)).stdout == "imported\n"
 
 
+def test_what_is_no_plain_module_may_be_loaded_as_one(run):
+    script = """
+import sys, time, types
+import gilfree
+
+class Lib:  # as cffi puts there for a library
+    __slots__ = ()
+    __class__ = types.ModuleType
+
+class Odd(types.ModuleType):
+    @property
+    def __dict__(self):
+        raise AttributeError("loaded later")
+
+class BadSpec:
+    def __getattr__(self, name):
+        raise ZeroDivisionError(name)
+
+odd = Odd("odd")
+odd.__spec__ = BadSpec()
+sys.modules.update({"lib": Lib(), "odd": odd, "none": None, "number": 1})
+assert isinstance(sys.modules["lib"], types.ModuleType)
+
+def spin(number):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return number
+
+assert gilfree.parallel_map(spin, range(100)) == list(range(100))
+print("done")
+"""
+    assert run(script).stdout == "done\n"
+
+
 def test_what_equals_only_itself_is_not_copied():
     missing, items = object(), [Tally() for _ in range(100)]
     assert parallel_map(lambda _: spin(0.002) or missing, items) == [missing] * 100
