@@ -278,7 +278,7 @@ def up_to_the_first_that_cannot_be_sent(results: list[Any]) -> tuple[list[Any], 
         index, error = unsendable
         return results[:index], UnsentError(
             f"a result, of type {type(results[index]).__name__}, can't be sent from a worker process: "
-            f"{error}; accepted: what can be pickled, or backend='threads'"
+            f"{text_of(error)}; accepted: what can be pickled, or backend='threads'"
         )
     unsent = UnsentError("the results of a run can't be sent from a worker process together")
     unsent.are_all = True

@@ -24,7 +24,7 @@ from types import (
 from typing import Any
 from weakref import ReferenceType
 
-from gilfree import _core, transport
+from gilfree import _core, child, transport
 from gilfree.backends import threads
 from gilfree.fingerprint import contents_of, is_library, names_in, unwrapped
 from gilfree.locked import locked
@@ -134,7 +134,7 @@ class Changes:
         except TooBig:
             return b"", "the function or its item is big"
         except Exception as error:  # of what kind is up to the pickled objects; it is the answer
-            return b"", f"its state can't be looked at ({type(error).__name__}: {error})"
+            return b"", f"its state can't be looked at ({child.text_of(error)})"
 
     def why_not_leave(self, results: list[Any], next_item: Any, cost: float) -> str | None:
         """Why an item that takes `cost` seconds should not be run in another process; None if it may."""
@@ -158,7 +158,7 @@ class Changes:
         except TooBig:
             return "its items or results are big"
         except Exception as error:
-            return f"it can't be sent to another process ({type(error).__name__}: {error})"
+            return f"it can't be sent to another process ({child.text_of(error)})"
         return None
 
 

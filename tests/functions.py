@@ -10,6 +10,16 @@ class UnpicklableError(Exception):
         raise TypeError("this error stays where it is")
 
 
+class UntoldError(Exception):
+    def __str__(self):
+        raise ZeroDivisionError
+
+
+class Secret:
+    def __reduce__(self):
+        raise UntoldError
+
+
 def square(number):
     return number * number
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from functions import Secret
 
 import gilfree
 from gilfree import Plan, explain, kernels, parallel_map
@@ -487,6 +488,7 @@ def test_a_kernel():
         (lambda each: spin() or each.append(1) or 1, [[1]] * 100, "serial", "its item"),
         (lambda lock: spin() or 1, [threading.Lock()] * 100, "serial", "can't be looked at"),
         (lambda _: spin() or threading.Lock(), range(100), "serial", "can't be sent"),
+        (lambda _: spin() or 1, [Secret()] * 100, "serial", "whose text can't be had"),
         (lambda _: spin() or BIG, range(100), "serial", "big"),
         *(
             (spins_long, [np.zeros(size)] * 100, "processes", "holds the GIL")

@@ -13,6 +13,7 @@ from itertools import repeat
 from pathlib import Path
 
 import pytest
+from functions import Secret
 
 from gilfree import kernels, parallel_map, transport
 from gilfree.backends import processes
@@ -346,6 +347,16 @@ def test_a_result_that_cannot_be_sent(chunksize):
     ) as caught:
         map_(lambda number: threading.Lock() if number == 4 else number, range(6), chunksize=chunksize)
     assert caught.value.__cause__ is None
+
+
+def test_what_cannot_be_sent_nor_says_why():
+    why = "UntoldError, whose text can't be had: ZeroDivisionError"
+    with pytest.raises(TypeError, match=rf"^item 1 can't be sent to a worker process: {why}; accepted: "):
+        map_(str, [1, Secret()])
+    with pytest.raises(TypeError, match=rf"^item 0: a result, of type Secret, can't be sent .*: {why}; "):
+        map_(lambda _: Secret(), [1])
+    with pytest.raises(TypeError, match=rf"^fn is .*can't be sent to a worker process: {why}; accepted: "):
+        map_(partial(max, key=Secret()), [1])
 
 
 def test_what_cannot_be_loaded():

@@ -442,8 +442,8 @@ def pickled(function: Any, name: str) -> bytes:
         return transport.dumps(function)
     except Exception as error:
         raise TypeError(
-            f"{name} is {function!r}, which can't be sent to a worker process: {error}; accepted: what "
-            "cloudpickle can pickle, or backend='threads'"
+            f"{name} is {function!r}, which can't be sent to a worker process: {child.text_of(error)}; "
+            "accepted: what cloudpickle can pickle, or backend='threads'"
         ) from error
 
 
@@ -581,8 +581,8 @@ class Dispatch:
             unsendable = transport.first_unsendable(run.items)
             sendable = unsendable[0] if unsendable else 0
             refused = TypeError(
-                f"item {run.begin + sendable} can't be sent to a worker process: {error}; accepted: what "
-                "cloudpickle can pickle, or backend='threads'"
+                f"item {run.begin + sendable} can't be sent to a worker process: {child.text_of(error)}; "
+                "accepted: what cloudpickle can pickle, or backend='threads'"
             )
         self._loop.fail(run.begin + sendable, refused)
         del run.items[sendable:]
