@@ -153,7 +153,7 @@ class Changes:
             again = self._objects.keys() & (returned.keys() | set(map(id, results)))
             if any(is_known_by_identity(self._objects[number]) for number in again):
                 return "it returns what it was given or names, and a copy would not be equal"
-            if seconds_to_send(results[: 8 if cost < 1e-4 else 1], next_item) > cost / 4:
+            if takes_long_to_send(results[: 8 if cost < 1e-4 else 1], next_item, cost / 4):
                 return "to send an item and its result takes as long as to run it"
         except TooBig:
             return "its items or results are big"
@@ -171,13 +171,17 @@ def is_importing() -> bool:
     return any(isinstance(spec, ModuleSpec) and getattr(spec, "_initializing", False) for spec in specs)
 
 
-def seconds_to_send(results: list[Any], item: Any) -> float:
-    """Of an item and its result, when many are sent at once."""
+def takes_long_to_send(results: list[Any], item: Any, seconds: float) -> bool:
+    """Do an item and its result take longer than that, when many are sent at once?"""
     began = monotonic()
     transport.dumps(item)
     sent = monotonic()
-    transport.loads(transport.dumps(results, for_here=True))
-    return max(0.0, sent - began - 5e-6) + (monotonic() - sent) / len(results)
+    data = transport.dumps(results, for_here=True)
+    for_item = max(0.0, sent - began - 5e-6)
+    if for_item + (monotonic() - sent) / len(results) > seconds:
+        return True  # whatever it takes to load them
+    transport.loads(data)
+    return for_item + (monotonic() - sent) / len(results) > seconds
 
 
 def is_known_by_identity(thing: Any) -> bool:
