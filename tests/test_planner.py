@@ -120,6 +120,27 @@ def test_a_function_that_holds_the_gil_leaves_the_process():
 
 
 @with_gil
+def test_many_short_calls_start_processes_as_a_long_one_does(run):
+    script = """
+import os, time
+import gilfree
+
+def spin(number):
+    end = time.perf_counter() + 0.002
+    while time.perf_counter() < end:
+        pass
+    return os.getpid()
+
+gilfree.set_workers(2)
+for _ in range(300):
+    if set(gilfree.parallel_map(spin, range(25))) != {os.getpid()}:
+        print("processes")
+        break
+"""
+    assert run(script).stdout == "processes\n"
+
+
+@with_gil
 def test_where_no_process_starts_the_call_goes_on_and_the_log_says_why(run):
     script = """
 import logging, os, resource, sys, time
