@@ -15,8 +15,9 @@ from typing import Any
 
 from cloudpickle import cloudpickle  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-from gilfree.fingerprint import LRU_CACHE, MAINS
+from gilfree.fingerprint import MAINS
 
+LRU_CACHE = type(functools.lru_cache(int))
 TYPE_KWARGS = 3  # of the arguments of _make_skeleton_class
 
 received: set[str] = set()  # classes of the parent's, in a worker: by cloudpickle's numbers for them

@@ -29,7 +29,6 @@ from types import (
 )
 from typing import Any
 
-LRU_CACHE = type(functools.lru_cache(int))
 PLAIN = (int, float, complex, str, bytes, type(None), type(...))
 STEPS = 10_000  # what is bigger is followed so far
 DEPTH = 50

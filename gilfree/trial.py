@@ -140,7 +140,7 @@ class Changes:
         """Why an item that takes `cost` seconds should not be run in another process; None if it may."""
         if self._refusal:
             return self._refusal
-        if is_importing():
+        if is_importing():  # before anything is pickled, which may import, and so wait
             return "a module is being imported: another process, or thread, would wait for it or run it again"
         if all(result is None for result in results):
             return "it returns None, so it is called for what it changes"
@@ -178,10 +178,13 @@ def takes_long_to_send(results: list[Any], item: Any, seconds: float) -> bool:
     sent = monotonic()
     data = transport.dumps(results, for_here=True)
     for_item = max(0.0, sent - began - 5e-6)
-    if for_item + (monotonic() - sent) / len(results) > seconds:
-        return True  # whatever it takes to load them
-    transport.loads(data)
-    return for_item + (monotonic() - sent) / len(results) > seconds
+
+    def takes_long() -> bool:
+        return for_item + (monotonic() - sent) / len(results) > seconds
+
+    if not takes_long():
+        transport.loads(data)
+    return takes_long()
 
 
 def is_known_by_identity(thing: Any) -> bool:

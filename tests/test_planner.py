@@ -319,6 +319,13 @@ import time
 import gilfree
 from gilfree.backends import processes
 
+class Answer:
+    def __init__(self, number):
+        self.number = number
+
+    def __eq__(self, other):
+        return self.number == other.number
+
 def spin(number):
     end = time.perf_counter() + 0.002
     while time.perf_counter() < end:
@@ -333,6 +340,8 @@ while not processes.is_warm(2):
 for options in ({}, {"timeout": 60}):
     assert gilfree.parallel_map(spin, range(100), **options) == list(range(100))
     assert gilfree.parallel_map(lambda number: spin(number), range(100), **options) == list(range(100))
+    answers = gilfree.parallel_map(lambda number: Answer(spin(number)), range(100), **options)
+    assert [answer.number for answer in answers] == list(range(100))
 """)
     script = "import sys\nsys.path.insert(0, sys.argv[1])\nimport calls_when_imported"
     assert run(script, str(tmp_path)).stdout == "imported\n"
